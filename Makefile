@@ -1,0 +1,45 @@
+# What a person types. The work is in scripts/.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= navicert-demo
+
+.PHONY: help quickstart test lint format bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+quickstart: $(VENV)/.run ## install into .venv and make a demo folder (DEMO=name)
+	@$(BIN)/navicert quickstart $(DEMO)
+
+test: $(VENV)/.dev ## every check, cheapest first
+	@scripts/check
+
+lint: $(VENV)/.dev ## the checks that run no test
+	@scripts/check lint
+
+format: $(VENV)/.dev ## rewrite the code in house format
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## run every benchmark in bench/
+	@scripts/check bench
+
+lock: $(VENV)/.dev ## resolve requirements/ anew (UPGRADE=1 takes newer versions)
+	@scripts/lock
+
+clean: ## remove .venv and everything built
+	@rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamps: a second run installs nothing. The lock for development holds all of the lock for running, at the same
+# versions, so either may come first.
+$(VENV)/.run: requirements/run.txt pyproject.toml scripts/install
+	@scripts/install run
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml scripts/install
+	@scripts/install dev

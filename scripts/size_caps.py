@@ -1,0 +1,87 @@
+"""Hold the code to a size that can be read (DESIGN: layout and direction).
+
+* A source file has at most 500 lines, a test file at most 800.
+* `model` and `core` have at most 5,000 lines in all, the whole source at most 25,000.
+* The median of the source files is printed, and remarked on above 150.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+SOURCE_FILE: Final = 500
+TEST_FILE: Final = 800
+MODEL_AND_CORE: Final = 5_000
+WHOLE_SOURCE: Final = 25_000
+MEDIAN: Final = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Lines per Python file, by path relative to the root; files without a line are left out."""
+
+    source: dict[Path, int]
+    tests: dict[Path, int]
+
+
+def measure(root: Path) -> Sizes:
+    """Return the sizes of every Python file under `src` and `tests` of `root`."""
+    return Sizes(source=_lines(root, "src"), tests=_lines(root, "tests"))
+
+
+def total_of(sizes: dict[Path, int], *packages: str) -> int:
+    """Return the lines of the files that lie in one of `packages`, directly under the distribution's own package."""
+    return sum(lines for path, lines in sizes.items() if path.parts[2].removesuffix(".py") in packages)
+
+
+def violations(sizes: Sizes) -> list[str]:
+    """Return one line for every cap that is broken."""
+    found = [
+        f"{path}: {lines} lines, the cap is {cap}"
+        for files, cap in ((sizes.source, SOURCE_FILE), (sizes.tests, TEST_FILE))
+        for path, lines in files.items()
+        if lines > cap
+    ]
+    for name, lines, cap in (
+        ("model and core", total_of(sizes.source, "model", "core"), MODEL_AND_CORE),
+        ("the whole source", sum(sizes.source.values()), WHOLE_SOURCE),
+    ):
+        if lines > cap:
+            found.append(f"{name}: {lines} lines, the cap is {cap}")
+    return found
+
+
+def summary(sizes: Sizes) -> str:
+    """Return the figures in one line."""
+    median = int(statistics.median(sizes.source.values())) if sizes.source else 0
+    note = f" (note: above {MEDIAN})" if median > MEDIAN else ""
+    return (
+        f"   source {sum(sizes.source.values())} lines in {len(sizes.source)} files, median {median}{note};"
+        f" model and core {total_of(sizes.source, 'model', 'core')}; tests {sum(sizes.tests.values())}"
+    )
+
+
+def main(root: Path) -> int:
+    """Print the figures and every violation; return the exit status."""
+    sizes = measure(root)
+    print(summary(sizes))
+    broken = violations(sizes)
+    for line in broken:
+        print(line, file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _lines(root: Path, folder: str) -> dict[Path, int]:
+    counted = (
+        (path.relative_to(root), len(path.read_text(encoding="utf-8").splitlines()))
+        for path in sorted((root / folder).rglob("*.py"))
+    )
+    return {path: lines for path, lines in counted if lines}
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(__file__).resolve().parent.parent))

@@ -1,0 +1,1 @@
+"""Adapters: one folder per port, one file per technology; none imports another."""

@@ -1,0 +1,1 @@
+"""Identity: verifiers that turn claims into an ActionIdentity with evidence (R6)."""

@@ -1,0 +1,1 @@
+"""Interception: where actions are caught."""

@@ -1,0 +1,58 @@
+"""The SQLite schema and its migrations: version by version, each in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from navicert.model.errors import IntegrityError
+
+VERSION: Final = 1
+
+MIGRATIONS: Final[dict[int, str]] = {
+    1: """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE row (
+        key TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL,
+        value BLOB NOT NULL
+    );
+    CREATE TABLE entry (
+        session TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        value BLOB NOT NULL,
+        PRIMARY KEY (session, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE log (
+        seq INTEGER PRIMARY KEY,
+        session TEXT,
+        action TEXT,
+        kind TEXT NOT NULL,
+        bytes BLOB NOT NULL,
+        subject TEXT,
+        wrapped BLOB,
+        sealed BLOB
+    );
+    CREATE INDEX log_session ON log (session, seq) WHERE session IS NOT NULL;
+    CREATE INDEX log_action ON log (action) WHERE action IS NOT NULL;
+    CREATE TABLE pending (
+        handle TEXT PRIMARY KEY,
+        session TEXT NOT NULL,
+        deadline INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        value BLOB NOT NULL
+    );
+    CREATE TABLE policy (hash TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    """,
+}
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a store to this version; raises `IntegrityError` for one that a newer navicert wrote."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        message = f"the store has schema {version}, this navicert knows up to {VERSION}; upgrade navicert"
+        raise IntegrityError(message)
+    for step in range(version + 1, VERSION + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;{MIGRATIONS[step]};PRAGMA user_version = {step};COMMIT;")

@@ -1,0 +1,214 @@
+"""The composition root: a home folder → a running engine. Every adapter is chosen here and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from navicert.adapters.detect.patterns import ParameterPatterns, PatternClassifier
+from navicert.adapters.detect.protected import ProtectedResources
+from navicert.adapters.disclose.subject_keys import SubjectKeys
+from navicert.adapters.identity.development import DevelopmentIdentity
+from navicert.adapters.secret_file import read_secret, write_secret
+from navicert.adapters.sign.file_key import FileKey, load_key, new_key, save_key
+from navicert.adapters.store.sqlite import SqliteJournal
+from navicert.adapters.store.vault import Vault
+from navicert.adapters.system import SystemClock, SystemIds
+from navicert.config import FILE, HOME, Config, find_home, read_config
+from navicert.core.builtin import with_builtin
+from navicert.core.compile import CompiledPolicy, compile_policy
+from navicert.core.draft import Scribe
+from navicert.core.seal import b64
+from navicert.core.signature import ED25519
+from navicert.core.syntax import canonical_policy, policy_hash, read_policy
+from navicert.core.times import rfc3339
+from navicert.engine.engine import Engine
+from navicert.engine.workings import Settings
+from navicert.model.errors import IntegrityError, PolicyError
+from navicert.model.trust import Trust, TrustedKey
+
+STARTER_POLICY: Final = """\
+# The policy of this deployment. Language: docs/reference/policy-language.md
+policy: starter
+version: 1
+posture: declared_reads   # tools declared as reads pass; everything else needs a rule
+
+tools: {}
+
+rules: []
+"""
+
+
+class Home:
+    """The files of one deployment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / FILE
+        self.keys = folder / "keys"
+        self.receipt_key = self.keys / "receipt.pem"
+        self.store_key = self.keys / "store.key"
+        self.pseudonym_key = self.keys / "pseudonym.key"
+        self.subjects = self.keys / "subjects"
+        self.trust = folder / "trust.json"
+        self.store = folder / "store.db"
+
+
+class Assembled:
+    """A running engine, and what its surfaces need besides."""
+
+    def __init__(self, home: Home, config: Config) -> None:
+        self.home = home
+        self.config = config
+        self.ids = SystemIds()
+        self._policy_path = home.folder / config.policy
+        policy, data = load_policy(self._policy_path)
+        self._stamp = _stamp(self._policy_path)
+        clock = SystemClock()
+        signer = load_key(home.receipt_key)
+        _must_be_trusted(home, signer)
+        pseudonym = make_pseudonym(read_secret(home.pseudonym_key))
+        journal = SqliteJournal(
+            home.store,
+            origin=config.origin,
+            vault=Vault(read_secret(home.store_key)),
+            keys=SubjectKeys(home.subjects),
+            signer=signer,
+            clock=clock,
+        )
+        journal.purge(before=clock.now() - config.retention_days * 86_400_000_000)
+        self.journal = journal
+        self.engine = Engine(
+            journal=journal,
+            clock=clock,
+            ids=self.ids,
+            verifier=DevelopmentIdentity(config.service),
+            detectors=(ProtectedResources((home.folder,)), ParameterPatterns()),
+            classifiers=(PatternClassifier(),),
+            policy=policy,
+            policy_bytes=data,
+            settings=Settings(
+                issuer=self.ids.new("eng"),
+                # in this process, agent and engine share everything; another owner comes with the resident service
+                scribe=Scribe(pseudonym=pseudonym, salt=self.ids.salt, separation="none"),
+                commit_s=config.commit_s,
+                measure_s=config.measure_s,
+                permit_s=config.permit_s,
+                wait_s=config.wait_s,
+            ),
+        )
+
+    def policy_changed(self) -> bool:
+        """Tell whether the policy file is another than the one in force."""
+        return _stamp(self._policy_path) != self._stamp
+
+    def reload(self) -> None:
+        """Read the policy file and put it in force; raises `PolicyError` and changes nothing where it does not load."""
+        stamp = _stamp(self._policy_path)
+        self._stamp = stamp  # a broken file is reported once, not again at every action
+        policy, data = load_policy(self._policy_path)
+        self.engine.adopt(policy, data)
+
+    def close(self) -> None:
+        """Make everything durable and let go of the store."""
+        self.engine.close()
+
+
+def open_home(start: Path | None = None) -> Assembled:
+    """Open the deployment in `start` (a home folder, or a folder in or above which `.navicert` lies)."""
+    folder = start if start is not None and (start / FILE).is_file() else find_home(start)
+    return Assembled(Home(folder), read_config(folder))
+
+
+def make_home(folder: Path, *, origin: str, service: str, policy: str = STARTER_POLICY, algorithm: str = ED25519) -> Home:
+    """Make a home folder with configuration, policy, keys (mode 0600) and trust file; raises where one is there."""
+    home = Home(folder)
+    if home.config.exists():
+        message = f"{folder}: there is a home already; open it, or choose another folder"
+        raise PolicyError(message)
+    home.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    key = new_key(algorithm)
+    save_key(key, home.receipt_key)
+    write_secret(home.store_key, os.urandom(32))
+    write_secret(home.pseudonym_key, os.urandom(32))
+    home.subjects.mkdir(mode=0o700)
+    trust = Trust(origin=origin, keys=(trusted(key, SystemClock().now()),))
+    home.trust.write_bytes(msgspec.json.format(msgspec.json.encode(trust), indent=2) + b"\n")
+    (folder / "policy.yaml").write_text(policy, encoding="utf-8")
+    home.config.write_text(_config_text(origin, service), encoding="utf-8")
+    return home
+
+
+def trusted(key: FileKey, now: int) -> TrustedKey:
+    """Return how a trust file names a key."""
+    return TrustedKey(key_id=key.key_id, algorithm=key.algorithm, public=b64(key.public), since=rfc3339(now))
+
+
+def load_policy(path: Path) -> tuple[CompiledPolicy, bytes]:
+    """Return a policy file, compiled, and its canonical bytes; raises `PolicyError` with file, line and column."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path}: the policy cannot be read ({error}); without a policy nothing is permitted"
+        raise PolicyError(message) from None
+    policy, _ = read_policy(text, str(path))
+    whole = with_builtin(policy)
+    return compile_policy(whole, policy_hash(whole)), canonical_policy(whole)
+
+
+def make_pseudonym(key: bytes) -> Callable[[str], str]:
+    """Return the keyed pseudonym of names: 128 bits of HMAC-SHA-256, as `p-…` in hex."""
+
+    @lru_cache(maxsize=8192)
+    def pseudonym(name: str) -> str:
+        return "p-" + hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:32]
+
+    return pseudonym
+
+
+def _must_be_trusted(home: Home, signer: FileKey) -> None:
+    trust = read_trust(home.trust)
+    if all(item.key_id != signer.key_id for item in trust.keys):
+        message = f"{home.trust}: does not list the signing key {signer.key_id}; restore the file, or the key"
+        raise IntegrityError(message)
+
+
+def read_trust(path: Path) -> Trust:
+    """Return a trust file; raises `IntegrityError` where it is missing or malformed."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Trust)
+    except OSError as error:
+        message = f"{path}: the trust file cannot be read ({error.strerror})"
+        raise IntegrityError(message) from None
+    except msgspec.MsgspecError as error:
+        message = f"{path}: not a trust file: {error}"
+        raise IntegrityError(message) from None
+
+
+def _config_text(origin: str, service: str) -> str:
+    return f"""\
+# navicert configuration. Every field: docs/reference/configuration.md
+origin: {origin}      # the name of this log, as verifiers will know it
+service: {service}
+policy: policy.yaml
+identity: development   # claims on the application's word; every receipt says so
+"""
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+__all__ = ["HOME", "Assembled", "Home", "load_policy", "make_home", "open_home", "read_trust", "trusted"]

@@ -1,0 +1,68 @@
+"""Configuration: `navicert.yaml` in the home folder, read strictly; every field has one meaning and a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from navicert.core.syntax.reader import Fault, read_yaml
+from navicert.core.syntax.words import json
+from navicert.model.errors import PolicyError
+from navicert.model.value import Value
+
+HOME: Final = ".navicert"
+FILE: Final = "navicert.yaml"
+
+
+class Config(Value, frozen=True, kw_only=True):
+    """One deployment.
+
+    origin: name of this log, as verifiers will know it. service: the service identity (R6.a). policy: file, relative to
+    the home folder. identity: `development` is the only one yet. measure_s: deadline for detectors and identity.
+    commit_s: deadline for the store. permit_s: how long a permit is good. wait_s: default deadline of a wait.
+    retention_days: how long an ended session's context is kept.
+    """
+
+    origin: str
+    service: str
+    policy: str = "policy.yaml"
+    identity: str = "development"
+    measure_s: float = 2.0
+    commit_s: float = 5.0
+    permit_s: float = 300.0
+    wait_s: int = 900
+    retention_days: int = 30
+
+
+def find_home(start: Path | None = None) -> Path:
+    """Return the home folder: `.navicert` in `start` (default: here) or in a folder above it; raises `PolicyError`."""
+    folder = (start or Path.cwd()).resolve()
+    for candidate in (folder, *folder.parents):
+        if (candidate / HOME / FILE).is_file():
+            return candidate / HOME
+    message = f"{folder}: no {HOME} folder here or above; make one with `navicert init`"
+    raise PolicyError(message)
+
+
+def read_config(home: Path) -> Config:
+    """Read the configuration of a home folder; raises `PolicyError` with file and place."""
+    path = home / FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror}); make a new home with `navicert init`"
+        raise PolicyError(message) from None
+    try:
+        config = msgspec.convert(json(read_yaml(text), "the configuration"), Config)
+    except Fault as fault:
+        message = f"{path}:{fault.place.line}:{fault.place.column}: {fault}"
+        raise PolicyError(message) from None
+    except msgspec.ValidationError as error:
+        message = f"{path}: {str(error)[:1].lower()}{str(error)[1:]}; see docs/reference/configuration.md"
+        raise PolicyError(message) from None
+    if config.identity != "development":
+        message = f"{path}: identity `{config.identity}` is not known; `development` is the only one yet"
+        raise PolicyError(message)
+    return config

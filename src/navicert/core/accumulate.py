@@ -1,0 +1,153 @@
+"""Context accumulation (R2): a fold over entries, chained by hash.
+
+* A label set never shrinks, and every attempt counts, the denied ones too.
+* An entry commits to the entry before it; the context holds the head (R2.f).
+* The context is bounded: windows hold the newest, counts hold everything, so that the cost per action is flat.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from navicert.core.canonical import state_bytes
+from navicert.core.digest import entry_digest
+from navicert.model.context import (
+    Attempt,
+    ContextEntry,
+    Ended,
+    Fact,
+    Labelled,
+    Observed,
+    OpenAction,
+    Opened,
+    PriorAction,
+    Result,
+    SessionContext,
+    UserSaid,
+)
+from navicert.model.decision import Verdict
+from navicert.model.errors import IntegrityError
+from navicert.model.labels import NOTHING
+
+RECENT: Final = 16
+ENTITIES: Final = 48
+PACE: Final = 64
+NAMES: Final = 256
+FACTS: Final = 64
+OPEN: Final = 128
+OTHER: Final = "(other)"
+_PERMITTING: Final = frozenset({Verdict.ALLOW, Verdict.MODIFY})
+_replace = msgspec.structs.replace
+
+
+def begin(entry: Opened) -> SessionContext:
+    """Return the context of a new session; its request can never be changed afterwards (R2.d)."""
+    return SessionContext(
+        session_id=entry.session_id,
+        request=entry.request,
+        claims=entry.claims,
+        salt=entry.salt,
+        started_at=entry.at,
+        last_at=entry.at,
+        parent=entry.parent,
+        delegation=entry.delegation,
+        labels=entry.inherited,
+        length=1,
+        head=entry_digest("", state_bytes(entry)),
+    )
+
+
+def accumulate(context: SessionContext, entry: ContextEntry) -> SessionContext:
+    """Return the context extended by one entry."""
+    grown = _replace(
+        context,
+        length=context.length + 1,
+        head=entry_digest(context.head, state_bytes(entry)),
+        last_at=max(context.last_at, entry.at),
+    )
+    match entry:
+        case Attempt():
+            return _attempt(grown, entry)
+        case Result():
+            return _result(grown, entry)
+        case UserSaid():
+            return _replace(grown, said=(*grown.said, entry.text))
+        case Observed():
+            return _replace(grown, facts=_observe(grown.facts, entry))
+        case Labelled():
+            return _replace(grown, labels=grown.labels.join(entry.labels))
+        case Ended():
+            return _replace(grown, ended_at=entry.at)
+        case Opened():
+            message = f"session `{context.session_id}` is opened twice"
+            raise IntegrityError(message)
+
+
+def fold(entries: list[ContextEntry]) -> SessionContext:
+    """Return the context that a whole chain of entries makes; the first must open the session."""
+    first, *rest = entries
+    if not isinstance(first, Opened):
+        message = "the chain does not begin with the opening of a session"
+        raise IntegrityError(message)
+    context = begin(first)
+    for entry in rest:
+        context = accumulate(context, entry)
+    return context
+
+
+def _attempt(context: SessionContext, entry: Attempt) -> SessionContext:
+    known = entry.name in context.counts or len(context.counts) < NAMES
+    name = entry.name if known else OTHER
+    prior = PriorAction(
+        action_id=entry.action_id, name=entry.name, verdict=entry.verdict, at=entry.at, digest=entry.digest
+    )
+    opened = context.open
+    if entry.verdict in _PERMITTING:
+        opened = (
+            *opened,
+            OpenAction(
+                action_id=entry.action_id, name=entry.name, digest=entry.digest, owner=entry.owner, at=entry.at
+            ),
+        )
+    fresh = tuple(dict.fromkeys(text for text in entry.entities if text not in context.entities))
+    return _replace(
+        context,
+        recent=(*context.recent[-RECENT + 1 :], prior),
+        counts={**context.counts, name: context.counts.get(name, 0) + 1},
+        verdicts={**context.verdicts, entry.verdict.value: context.verdicts.get(entry.verdict.value, 0) + 1},
+        open=opened,
+        entities=(*context.entities, *fresh)[-ENTITIES:],
+        entities_seen=context.entities_seen + len(fresh),
+        pace=(*context.pace[-PACE + 1 :], entry.at),
+    )
+
+
+def _result(context: SessionContext, entry: Result) -> SessionContext:
+    if entry.succeeded is None:  # nobody knows whether it happened: it stays open, marked
+        opened = tuple(
+            _replace(item, ended=entry.ended) if item.action_id == entry.action_id else item for item in context.open
+        )
+    else:
+        opened = tuple(item for item in context.open if item.action_id != entry.action_id)
+    recent = context.recent
+    if entry.labels != NOTHING:
+        recent = tuple(
+            _replace(item, labels=entry.labels) if item.action_id == entry.action_id else item for item in recent
+        )
+    return _replace(context, open=opened, labels=context.labels.join(entry.labels), recent=recent)
+
+
+def _observe(facts: tuple[Fact, ...], entry: Observed) -> tuple[Fact, ...]:
+    """A fact has one value per source; where two sources disagree it is conflicting until they agree again."""
+    fact = Fact(name=entry.name, value=entry.value, source=entry.source, at=entry.at)
+    kept = [item for item in facts if (item.name, item.source) != (entry.name, entry.source)]
+    kept.append(fact)
+    values = [item.value for item in kept if item.name == entry.name]
+    conflicting = any(value != values[0] or type(value) is not type(values[0]) for value in values)
+    kept = [_replace(item, conflicting=conflicting) if item.name == entry.name else item for item in kept]
+    if len(kept) > FACTS:
+        message = f"a session holds at most {FACTS} facts; `{entry.name}` is one too many"
+        raise IntegrityError(message)
+    return tuple(kept)

@@ -1,0 +1,214 @@
+"""Canonical bytes (RFC 8785), in two profiles (DESIGN.md section 4).
+
+* *Receipts*: printable ASCII, no floats, integers within ±(2^53−1); there every common serialiser agrees byte for byte.
+* *Parameters*: anything that JSON can hold. Keys are sorted and strings escaped as RFC 8785 says, but a number keeps its
+  source text, so that 1.0 stays 1.0 and a 64-bit id stays exact.
+* What has no single meaning is refused: NaN, duplicate keys, keys that are not text, lone surrogates, depth, size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final
+
+import msgspec
+
+from navicert.model.errors import InvalidAction
+from navicert.model.value import Json
+
+MAX_DEPTH: Final = 64
+MAX_BYTES: Final = 1_048_576
+_SAFE: Final = 2**53 - 1
+_HUGE: Final = 10**300
+_PRINTABLE: Final = frozenset(range(0x20, 0x7F))
+
+_sorted = msgspec.json.Encoder(order="sorted")
+_deterministic = msgspec.json.Encoder(order="deterministic")
+
+
+class Number(str):
+    """The source text of a JSON number."""
+
+    __slots__ = ()
+
+
+def receipt_bytes(value: msgspec.Struct | dict[str, Json]) -> bytes:
+    """Return the canonical bytes of a receipt; raises `ValueError` for what the receipt profile excludes."""
+    plain = msgspec.to_builtins(value)
+    _guard(plain)
+    return _deterministic.encode(plain)
+
+
+def state_bytes(value: msgspec.Struct) -> bytes:
+    """Return deterministic bytes of one of our own values, for hashing and keeping; not for foreign verifiers."""
+    return _sorted.encode(value)
+
+
+def _guard(value: object) -> None:
+    kind = type(value)
+    if kind is str:
+        if not (value.isascii() and value.isprintable()):  # type: ignore[attr-defined]
+            raise ValueError(f"text outside printable ASCII in a receipt: {value!r:.80}")
+    elif kind is dict:
+        for key, item in value.items():  # type: ignore[attr-defined]
+            _guard(key)
+            _guard(item)
+    elif kind is list or kind is tuple:
+        for item in value:  # type: ignore[attr-defined]
+            _guard(item)
+    elif kind is int:
+        if not -_SAFE <= value <= _SAFE:  # type: ignore[operator]
+            raise ValueError(f"integer beyond 2^53-1 in a receipt: {value}")
+    elif kind is not bool and value is not None:
+        raise ValueError(f"{kind.__name__} in a receipt")
+
+
+def percent(text: str) -> str:
+    """Return an injective printable-ASCII form: bytes outside it, and `%` itself, are percent-encoded UTF-8."""
+    if text.isascii() and text.isprintable() and "%" not in text:
+        return text
+    data = text.encode("utf-8", "surrogatepass")
+    return "".join(chr(b) if b in _PRINTABLE and b != 0x25 else f"%{b:02X}" for b in data)  # noqa: PLR2004 - 0x25 is `%`
+
+
+def parameter_bytes(value: dict[str, Any]) -> bytes:
+    """Return the canonical bytes of an action's parameters, given as plain JSON values of Python.
+
+    Raises `InvalidAction` for anything else: other types, subclasses, keys that are not text, NaN, lone surrogates,
+    more than 64 levels, more than 1 MiB.
+    """
+    simple = _check(value, 1)
+    try:
+        data = _deterministic.encode(value) if simple else _render(value).encode()
+    except UnicodeEncodeError:
+        message = "a text holds a lone surrogate; send valid Unicode"
+        raise InvalidAction(message) from None
+    return _sized(data)
+
+
+def _sized(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        message = f"the parameters take {len(data)} bytes; at most {MAX_BYTES} can be judged"
+        raise InvalidAction(message)
+    return data
+
+
+def _check(value: Any, depth: int) -> bool:
+    """Refuse what JSON cannot hold exactly; tell whether all keys are ASCII (the fast encoder then sorts rightly)."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        if -_HUGE < value < _HUGE:
+            return True
+        message = "an integer has more than 300 digits"
+        raise InvalidAction(message)
+    if kind is float:
+        if math.isfinite(value):
+            return True
+        message = f"the number {value} has no JSON form"
+        raise InvalidAction(message)
+    if depth > MAX_DEPTH:
+        message = f"the parameters are nested deeper than {MAX_DEPTH} levels"
+        raise InvalidAction(message)
+    if kind is dict:
+        simple = True
+        for key, item in value.items():
+            if type(key) is not str:
+                message = f"the key {key!r:.40} is not text; keys that only become text on the wire can collide"
+                raise InvalidAction(message)
+            simple = _check(item, depth + 1) and key.isascii() and simple
+        return simple
+    if kind is list:
+        return all([_check(item, depth + 1) for item in value])
+    if kind is Number:
+        return False
+    message = f"a value of type `{kind.__name__}` is not a JSON value; pass text, numbers, lists or objects"
+    raise InvalidAction(message)
+
+
+def parse_parameters(data: bytes) -> dict[str, Any]:
+    """Parse JSON text from outside, with numbers as `Number`; strict where JSON readers differ.
+
+    Raises `InvalidAction` for malformed text, duplicate keys, NaN and Infinity, invalid UTF-8, lone surrogates, numbers
+    beyond the range of a double, depth, size, and anything but an object.
+    """
+    _sized(data)
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_constant,
+            object_pairs_hook=_object,
+        )
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        message = f"the parameters are not JSON: {error}"
+        raise InvalidAction(message) from None
+    except RecursionError:
+        message = f"the parameters are nested deeper than {MAX_DEPTH} levels"
+        raise InvalidAction(message) from None
+    if type(value) is not dict:
+        message = "the parameters are not an object; name each of them"
+        raise InvalidAction(message)
+    return value
+
+
+def _integer(text: str) -> Number:
+    if len(text) > 300:  # noqa: PLR2004 - as in _check
+        message = "an integer has more than 300 digits"
+        raise InvalidAction(message)
+    return Number(text)
+
+
+def _float(text: str) -> Number:
+    if not math.isfinite(float(text)):
+        message = f"the number {text:.40} is beyond the range of a double"
+        raise InvalidAction(message)
+    return Number(text)
+
+
+def _constant(text: str) -> Number:
+    message = f"`{text}` is not a JSON number"
+    raise InvalidAction(message)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        message = "an object has the same key twice; readers differ on which one counts"
+        raise InvalidAction(message)
+    return value
+
+
+def canonical_parameters(value: dict[str, Any]) -> bytes:
+    """Return the canonical bytes of a tree from `parse_parameters`, numbers verbatim."""
+    _check(value, 1)
+    try:
+        return _sized(_render(value).encode())
+    except UnicodeEncodeError:
+        message = "a text holds a lone surrogate; send valid Unicode"
+        raise InvalidAction(message) from None
+
+
+def _render(value: Any) -> str:
+    kind = type(value)
+    if kind is Number:
+        return str(value)
+    if kind is dict:
+        # RFC 8785 section 3.2.3: keys are sorted by their UTF-16 code units
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+        return "{" + ",".join(f"{_deterministic.encode(key).decode()}:{_render(value[key])}" for key in keys) + "}"
+    if kind is list:
+        return "[" + ",".join(_render(item) for item in value) + "]"
+    return _deterministic.encode(value).decode()
+
+
+def decode_parameters(data: bytes) -> dict[str, Any]:
+    """Return the parameters as Python values, from canonical bytes."""
+    value = msgspec.json.decode(data)
+    if type(value) is not dict:
+        message = "the parameters are not an object; name each of them"
+        raise InvalidAction(message)
+    return value

@@ -1,0 +1,50 @@
+"""The denial contract: what a model is told of a refusal, and what it may try next.
+
+* A reason says what is refused and why, never which wording, value or detour would get past.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from navicert.model.action import Action
+from navicert.model.errors import DenialKind
+
+_STRUCTURAL: Final = DenialKind.STRUCTURAL
+_PERMISSION: Final = DenialKind.PERMISSION
+_TRANSIENT: Final = DenialKind.TRANSIENT
+
+_CONTRACT: Final[dict[str, tuple[DenialKind, str]]] = {
+    "unknown_tool": (_STRUCTURAL, "use a tool that is declared"),
+    "out_of_scope": (_STRUCTURAL, "use the tools that this agent was given"),
+    "destination_ambiguous": (_STRUCTURAL, "write the destination plainly"),
+    "identity_unverified": (_STRUCTURAL, "the application must open a session with a human and an agent"),
+    "no_session": (_STRUCTURAL, "the application must call tools inside guard.session()"),
+    "session_ended": (_STRUCTURAL, "the application must open a new session"),
+    "invalid_parameters": (_STRUCTURAL, "correct the arguments"),
+    "too_many_open": (_TRANSIENT, "wait until earlier actions of this session have ended"),
+    "open_action": (_TRANSIENT, "do not repeat it: whether the first one happened is being established"),
+    "posture": (_PERMISSION, "do the task without it, or tell the user what is missing"),
+    "rule": (_PERMISSION, "do not try another way to the same end; tell the user"),
+    "modification_failed": (_PERMISSION, "tell the user"),
+    "modification_unstable": (_PERMISSION, "tell the user"),
+    "engine_failed": (_TRANSIENT, "try again later; nothing ran"),
+    "unavailable": (_TRANSIENT, "try again later; nothing ran"),
+}
+
+
+def contract(reason_code: str) -> tuple[DenialKind, str]:
+    """Return the kind of a refusal and its next step; raises `KeyError` for a code that no refusal has."""
+    return _CONTRACT[reason_code]
+
+
+def profile_to_paste(action: Action, names: tuple[str, ...]) -> str:
+    """Return what the developer pastes into the policy to declare an unknown tool; the parameters are listed."""
+    listed = ", ".join(names) or "none"
+    return (
+        f"declare it under `tools:` in the policy:\n\n"
+        f"  {action.name}:\n"
+        f"    effect: read          # or write, delete, send, pay, grant, execute, credentials\n"
+        f"    # destination: NAME   # and resource, amount, content, by role; its parameters: {listed}\n"
+        f"    # returns: INTERNAL   # base label of the results; left out, they count as the highest\n"
+    )

@@ -1,0 +1,33 @@
+"""Domain-separated SHA-256: no digest of one kind can stand for one of another kind."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from navicert.model.context import SessionContext
+from navicert.core.canonical import state_bytes
+
+_ACTION = b"navicert/action/1\0"
+_ENTRY = b"navicert/entry/1\0"
+_CONTEXT = b"navicert/context/1\0"
+
+
+def action_digest(tool: str, operation: str, parameters: bytes) -> str:
+    """Return the digest that binds tool, operation and canonical parameters, as hex."""
+    head = b"%d:%s%d:%s" % (len(t := tool.encode()), t, len(o := operation.encode()), o)
+    return sha256(_ACTION + head + parameters).hexdigest()
+
+
+def entry_digest(previous: str, entry: bytes) -> str:
+    """Return the head of a context chain after one more entry (R2.f)."""
+    return sha256(_ENTRY + previous.encode() + b"\0" + entry).hexdigest()
+
+
+def context_digest(context: SessionContext) -> str:
+    """Return the digest of a whole accumulated context; its salt keeps it unguessable."""
+    return sha256(_CONTEXT + state_bytes(context)).hexdigest()
+
+
+def bytes_digest(data: bytes) -> str:
+    """Return plain SHA-256 as hex, as `sha256sum` prints it: for log entries and receipts."""
+    return sha256(data).hexdigest()

@@ -1,0 +1,238 @@
+"""THE policy decision point: EvaluationInput × policy → Decision (R3, R4; SPEC.md "The decision procedure").
+
+A pure function: the same input and the same policy set give the same decision (R3.e). In order of precedence:
+
+ 0. An action outside the identity's scope, of an unknown tool, or with an ambiguous destination: DENY.
+ 1. A forbidden rule that matches: DENY. Nothing overrides it.
+ 2. (Compositional risk of the sequence: its rules come with the rest of the policy language.)
+ 3. Baseline: the matching rules of the highest priority, merged; or the posture where none matches.
+ 4. Uncertainty: an undetermined rule that could change the answer, a conflict, low confidence: DEFER.
+ 5. (Alignment with the request: tightens what is left; comes with intent and provenance.)
+ 6. Otherwise the baseline.
+"""
+
+from __future__ import annotations
+
+
+from navicert.core.compile import Candidates, CompiledPolicy, CompiledRule
+from navicert.core.fields import Subject, role_values
+from navicert.core.kleene import TRUE, UNDETERMINED
+from navicert.core.modify import CannotModify, modify
+from navicert.core.text import ambiguous
+from navicert.model.action import Effect
+from navicert.model.decision import Classification, Decision, Verdict
+from navicert.model.evaluation import EvaluationInput
+from navicert.model.labels import NOTHING, Labels
+from navicert.model.policy import Modification, Posture
+
+_FIXED = frozenset({Verdict.ALLOW, Verdict.DENY})
+_RISKS = ("low", "medium", "high", "critical")
+
+
+def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
+    """Return the decision on one action; for MODIFY, `effective` holds the parameters to judge next."""
+    action = given.action
+    profile = policy.profile(action.name, action.profile)
+    if profile is None:
+        return _deny("unknown_tool", f"the tool `{action.name}` is not declared")
+    if not in_scope(action.name, given.identity.scope):
+        return _deny("out_of_scope", f"`{action.name}` is outside the scope of this agent")
+    subject = Subject(given, profile)
+    for value in role_values(profile, "destination", subject.parameters):
+        if type(value) is str and ambiguous(value):
+            return _deny("destination_ambiguous", "a destination holds characters that disguise where it leads")
+    candidates = policy.candidates(action.tool, action.operation)
+
+    open_forbidden: list[CompiledRule] = []
+    for item in candidates.forbidden:  # step 1
+        outcome = item.matches(subject)
+        if outcome == TRUE:
+            return _from_rules([item], Classification.FORBIDDEN)
+        if outcome == UNDETERMINED:
+            open_forbidden.append(item)
+
+    matched, undetermined = _highest(candidates, subject)  # step 3
+    baseline = _baseline(matched, action.parameters) if matched else _posture(policy.policy.posture, profile.effect)
+    if open_forbidden and baseline.verdict is not Verdict.DENY:
+        return _defer("forbidden_undetermined", open_forbidden, subject)
+    if baseline.reason_code == "rules_conflict":
+        return baseline
+    changing = [item for item in undetermined if _could_change(item, baseline)]
+    if changing:  # step 4, R3.c
+        return _defer("context_missing", changing, subject)
+    confidence = given.signals.confidence_ppm
+    if confidence is not None and confidence < policy.policy.confidence_ppm and baseline.verdict is not Verdict.DENY:
+        return Decision(
+            verdict=Verdict.DEFER,
+            reason_code="confidence_low",
+            reason="what was measured about this action is not sure enough",
+            classification=Classification.CONTEXT_DEFER,
+            rules=baseline.rules,
+        )
+    return baseline  # step 6
+
+
+def in_scope(name: str, scope: tuple[str, ...]) -> bool:
+    """Tell whether a full tool name is inside a scope: `*`, `email.*`, or exact names."""
+    return any(pattern == "*" or pattern == name or _under(name, pattern) for pattern in scope)
+
+
+def narrows(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
+    """Tell whether every pattern of `inner` lies within one of `outer` (T7: delegation only narrows)."""
+    return all(any(_within(pattern, wider) for wider in outer) for pattern in inner)
+
+
+def _under(name: str, pattern: str) -> bool:
+    return pattern.endswith(".*") and name.startswith(pattern[:-1])
+
+
+def _within(pattern: str, wider: str) -> bool:
+    return wider in {"*", pattern} or (pattern != "*" and _under(pattern, wider))
+
+
+def labels_by_rule(given: EvaluationInput, policy: CompiledPolicy) -> Labels | None:
+    """Return the label that `set_context` rules give this action's result, or None where none does.
+
+    A labelling rule that is undetermined labels: a label only restricts (R2.c).
+    """
+    profile = policy.profile(given.action.name, given.action.profile)
+    if profile is None:
+        return None
+    subject: Subject | None = None
+    label: Labels | None = None
+    for item in policy.candidates(given.action.tool, given.action.operation).labelling:
+        subject = subject or Subject(given, profile)
+        if item.matches(subject) in {TRUE, UNDETERMINED}:
+            label = (label or NOTHING).join(item.rule.set_context or NOTHING)
+    return label
+
+
+def _highest(candidates: Candidates, subject: Subject) -> tuple[list[CompiledRule], list[CompiledRule]]:
+    """Return the matching rules of the highest priority at which one matches, and what is undetermined down to there."""
+    undetermined: list[CompiledRule] = []
+    for group in candidates.groups:
+        matched: list[CompiledRule] = []
+        for item in group:
+            outcome = item.matches(subject)
+            if outcome == TRUE:
+                matched.append(item)
+            elif outcome == UNDETERMINED:
+                undetermined.append(item)
+        if matched:
+            return matched, undetermined
+    return [], undetermined
+
+
+def _could_change(item: CompiledRule, baseline: Decision) -> bool:
+    """Tell whether the rule, if it held, could give another verdict, other parameters or other approvers."""
+    return item.rule.decision is not baseline.verdict or item.rule.decision not in _FIXED
+
+
+def _baseline(matched: list[CompiledRule], parameters: bytes) -> Decision:
+    decisions = {item.rule.decision for item in matched}
+    if len(decisions) > 1:
+        return _conflict(matched, "rules of the same priority disagree")
+    verdict = matched[0].rule.decision
+    if verdict is not Verdict.MODIFY:
+        return _from_rules(matched, matched[0].rule.classification)
+    edits = tuple(edit for item in matched for edit in item.rule.modifications)
+    if _overlap(edits):
+        return _conflict(matched, "two rules of the same priority modify the same parameter")
+    try:
+        effective = modify(parameters, edits)
+    except CannotModify as error:
+        return _deny("modification_failed", f"a required change cannot be made: {error}", matched)
+    decision = _from_rules(matched, matched[0].rule.classification)
+    if effective == parameters:
+        return Decision(
+            verdict=Verdict.ALLOW,
+            reason_code="within_limits",
+            reason=decision.reason,
+            rules=decision.rules,
+            classification=decision.classification,
+            risk=decision.risk,
+        )
+    return Decision(
+        verdict=Verdict.MODIFY,
+        reason_code="rule",
+        reason=decision.reason,
+        rules=decision.rules,
+        classification=decision.classification,
+        risk=decision.risk,
+        effective=effective,
+    )
+
+
+def _overlap(edits: tuple[Modification, ...]) -> bool:
+    names = [edit.parameter for edit in edits]
+    return any(
+        one == other or one.startswith(other + ".") or other.startswith(one + ".")
+        for index, one in enumerate(names)
+        for other in names[index + 1 :]
+    )
+
+
+def _posture(posture: Posture, effect: Effect) -> Decision:
+    permitted = posture is Posture.DECLARED_TOOLS or (posture is Posture.DECLARED_READS and effect is Effect.READ)
+    if permitted:
+        return Decision(verdict=Verdict.ALLOW, reason_code="posture", reason=f"no rule matches; posture `{posture}`")
+    return _deny("posture", f"no rule permits this; the posture is `{posture.value}`")
+
+
+def _from_rules(matched: list[CompiledRule], classification: Classification) -> Decision:
+    rules = [item.rule for item in matched]
+    verdict = rules[0].decision
+    assert verdict is not None  # noqa: S101 - INVARIANT: only deciding rules are candidates
+    timeouts = [rule.timeout_s for rule in rules if rule.timeout_s is not None]
+    return Decision(
+        verdict=verdict,
+        reason_code="rule",
+        reason=next((rule.reason for rule in rules if rule.reason), "") or _default_reason(verdict),
+        rules=tuple(rule.id for rule in rules),
+        classification=classification,
+        approvers=tuple(dict.fromkeys(name for rule in rules for name in rule.approvers)),
+        timeout_s=min(timeouts) if timeouts else None,
+        risk=max((rule.risk for rule in rules), key=_RISKS.index),
+    )
+
+
+def _default_reason(verdict: Verdict) -> str:
+    match verdict:
+        case Verdict.ALLOW:
+            return "a rule permits this"
+        case Verdict.DENY:
+            return "a rule forbids this"
+        case Verdict.MODIFY:
+            return "a rule limits this"
+        case Verdict.STEP_UP:
+            return "a person must approve this"
+        case Verdict.DEFER:
+            return "a rule asks to wait until more is known"
+
+
+def _deny(code: str, reason: str, matched: list[CompiledRule] | None = None) -> Decision:
+    return Decision(
+        verdict=Verdict.DENY, reason_code=code, reason=reason, rules=tuple(item.rule.id for item in matched or ())
+    )
+
+
+def _conflict(matched: list[CompiledRule], reason: str) -> Decision:
+    return Decision(
+        verdict=Verdict.DEFER,
+        reason_code="rules_conflict",
+        reason=reason,
+        rules=tuple(item.rule.id for item in matched),
+        classification=Classification.CONTEXT_DEFER,
+    )
+
+
+def _defer(code: str, items: list[CompiledRule], subject: Subject) -> Decision:
+    fields = tuple(dict.fromkeys(name for item in items for name in item.undetermined_fields(subject)))
+    return Decision(
+        verdict=Verdict.DEFER,
+        reason_code=code,
+        reason="not known yet: " + ", ".join(fields),
+        rules=tuple(item.rule.id for item in items),
+        classification=Classification.CONTEXT_DEFER,
+        undetermined=fields,
+    )

@@ -1,0 +1,186 @@
+"""Fields: what a condition can look at, and how its value is found in one decision's input (R2.e, R3.b).
+
+* A field answers a value, `ABSENT` (known not to be there), or `UNKNOWN` (nobody populated it).
+* Arguments, identity and context are separate namespaces: no argument can be read as one of the others (property 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from navicert.core.canonical import decode_parameters
+from navicert.model.action import ToolProfile
+from navicert.model.context import SessionContext
+from navicert.model.evaluation import EvaluationInput
+from navicert.model.labels import Labels
+
+
+class _Mark:
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+ABSENT: Final = _Mark("absent")
+UNKNOWN: Final = _Mark("unknown")
+ROLES: Final = ("destination", "resource", "amount", "content")
+MICRO: Final = 1_000_000
+
+
+class Subject:
+    """One evaluation input, decoded once, for the predicates."""
+
+    __slots__ = ("given", "parameters", "profile")
+
+    def __init__(self, given: EvaluationInput, profile: ToolProfile) -> None:
+        self.given = given
+        self.parameters = decode_parameters(given.action.parameters)
+        self.profile = profile
+
+
+class Many(tuple[Any, ...]):
+    """Several values of one field, each judged by itself."""
+
+    __slots__ = ()
+
+
+Getter = Callable[[Subject], Any]
+
+
+def leaves(value: Any, *, keys: bool = False) -> list[Any]:
+    """Return the scalar values of a tree, depth first; with `keys`, the keys of its objects too."""
+    found: list[Any] = []
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if type(item) is dict:
+            for key, inner in item.items():
+                if keys:
+                    found.append(key)
+                stack.append(inner)
+        elif type(item) is list:
+            stack.extend(reversed(item))
+        elif item is not None:
+            found.append(item)
+    return found
+
+
+def role_values(profile: ToolProfile, role: str, parameters: dict[str, Any]) -> list[Any]:
+    """Return the scalar values of every parameter that the profile gives this role."""
+    names: tuple[str, ...] = getattr(profile, role)
+    return [leaf for name in names for leaf in leaves(_walk(parameters, name.split(".")))]
+
+
+def amount_micros(profile: ToolProfile, parameters: dict[str, Any]) -> int | None:
+    """Return the sum of the action's amounts in millionths; None where it has none, or one that is not a number."""
+    values = role_values(profile, "amount", parameters)
+    total = Decimal(0)
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        try:
+            total += Decimal(str(value))
+        except InvalidOperation:
+            return None
+    if not values:
+        return None
+    try:
+        return int((total * MICRO).to_integral_value(rounding="ROUND_CEILING"))
+    except InvalidOperation:
+        return None
+
+
+def _walk(tree: Any, path: list[str]) -> Any:
+    for step in path:
+        if type(tree) is not dict or step not in tree:
+            return None
+        tree = tree[step]
+    return tree
+
+
+def getter(field: str) -> Getter:
+    """Return the function that finds a field's value; raises `KeyError` for a field that does not exist."""
+    space, _, rest = field.partition(".")
+    if space == "parameters":
+        return _parameter(rest)
+    if space in ROLES and not rest:
+        return lambda subject: _some(role_values(subject.profile, space, subject.parameters))
+    if rest.startswith("facts."):
+        name = rest.removeprefix("facts.")
+        return lambda subject: _fact(subject.given.context, name)
+    if rest.startswith("attempts."):
+        name = rest.removeprefix("attempts.")
+        return lambda subject: subject.given.context.counts.get(name, 0)
+    if space == "signals":
+        return lambda subject: subject.given.signals.values.get(rest, UNKNOWN)
+    return _FIELDS[field]
+
+
+def _parameter(path: str) -> Getter:
+    if path == "*":
+        return lambda subject: _some(leaves(subject.parameters, keys=True))
+    if "." not in path:
+
+        def plain(subject: Subject) -> Any:
+            value = subject.parameters.get(path)
+            if type(value) is list:
+                return _some(value)
+            return ABSENT if value is None else value
+
+        return plain
+    steps = path.split(".")
+
+    def nested(subject: Subject) -> Any:
+        value = _walk(subject.parameters, steps)
+        if type(value) is list:
+            return _some(value)
+        return ABSENT if value is None else value
+
+    return nested
+
+
+def _some(values: list[Any]) -> Any:
+    return Many(values) if values else ABSENT
+
+
+def _fact(context: SessionContext, name: str) -> Any:
+    for fact in context.facts:
+        if fact.name == name:
+            return UNKNOWN if fact.conflicting else fact.value
+    return UNKNOWN
+
+
+def _pace(subject: Subject) -> int:
+    start = subject.given.now - 60 * MICRO
+    return sum(1 for at in subject.given.context.pace if at > start)
+
+
+
+
+_FIELDS: Final[dict[str, Getter]] = {
+    "tool": lambda subject: subject.given.action.tool,
+    "operation": lambda subject: subject.given.action.operation,
+    "effect": lambda subject: subject.profile.effect.value,
+    "category": lambda subject: Many(subject.profile.categories) or ABSENT,
+    "context.level": lambda subject: subject.given.labels.level,
+    "context.categories": lambda subject: subject.given.labels,
+    "context.request": lambda subject: subject.given.context.request,
+    "context.said": lambda subject: "\n".join(subject.given.context.said),
+    "context.length": lambda subject: subject.given.context.length,
+    "context.elapsed_s": lambda subject: (subject.given.now - subject.given.context.started_at) // MICRO,
+    "context.actions_last_minute": _pace,
+    "context.denied": lambda subject: subject.given.context.verdicts.get("DENY", 0),
+    "context.entities": lambda subject: list(subject.given.context.entities),
+    "stored.level": lambda subject: subject.given.shared.stored.level,
+    "stored.categories": lambda subject: subject.given.shared.stored,
+    "identity.human": lambda subject: subject.given.identity.human,
+    "identity.service": lambda subject: subject.given.identity.service,
+    "identity.agent": lambda subject: subject.given.identity.agent,
+    "identity.roles": lambda subject: list(subject.given.identity.roles),
+    "identity.scope": lambda subject: list(subject.given.identity.scope),
+    "identity.delegated": lambda subject: len(subject.given.identity.delegation),
+    "identity.development": lambda subject: subject.given.identity.development,
+}

@@ -1,0 +1,320 @@
+"""`match`: what a rule's conditions mean (R3.a, R3.b; docs/reference/policy-language.md, Conditions).
+
+* A field has a type, and a type has its operators: a comparison that can never hold does not load.
+* Sugar is gone after reading: a scalar is `eq`, a list is `in`, a trailing `*` on a tool's name is `starts_with`.
+* Conditions are joined by AND and stand in a canonical order, so that the order of keys does not change the hash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from navicert.core.syntax import words
+from navicert.core.syntax.fields import (
+    AMONG,
+    APPLIES,
+    KEYS,
+    NAMED,
+    OPERATORS,
+    ORDER,
+    PARTS,
+    PLAIN,
+    SAME,
+    SECTIONS,
+    TALLIES,
+    Type,
+)
+from navicert.core.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
+from navicert.model.action import Effect
+from navicert.model.labels import Level
+from navicert.model.policy import Condition, Operator, Tally
+from navicert.model.value import Json
+
+MAX_WINDOW_S = 31 * 86_400
+MAX_COUNT = 1_000_000_000
+MAX_TOTAL = 9_000_000_000_000
+
+
+class Field(NamedTuple):
+    """One field of a match with what is said about it. `path` is the full one: `parameters.to`."""
+
+    path: str
+    type: Type
+    node: Node
+    place: Place
+
+
+def read_match(node: Node) -> tuple[tuple[Condition, ...], tuple[Tally, ...]]:
+    """Return conditions and tallies, each in canonical order; raises `Fault`."""
+    found = words.table(node, "`match`")
+    for key, place in found.keys.items():
+        if key not in KEYS:
+            raise Fault(place, f"unknown field {shown(key)} in `match`; {_field_advice(key)}")
+    seen: dict[str, Place] = {}
+    conditions: list[Condition] = []
+    for field in _fields(found):
+        if field.path in seen:
+            where = f"first in line {seen[field.path].line}"
+            raise Fault(field.place, f"the field {shown(field.path)} stands twice ({where}); keep one")
+        seen[field.path] = field.place
+        conditions.extend(_conditions(field))
+    tallies = tuple(_tally(key, found.nodes[key]) for key in TALLIES if key in found.nodes)
+    return tuple(sorted(conditions, key=_order)), tallies
+
+
+def _field_advice(key: str) -> str:
+    section, _, rest = key.partition(".")
+    if section in SECTIONS and rest:
+        return f"write {shown(f'{section}: {{{rest}: …}}')}"
+    for name, inner in SECTIONS.items():
+        if key in inner or (key in NAMED and name == "context"):
+            return f"write it inside `{name}:`"
+    return f"{words.advice(key, KEYS, 'the fields are')} (a parameter stands inside `parameters:`)"
+
+
+def _order(condition: Condition) -> tuple[str, str, bool, bytes]:
+    value = msgspec.json.encode(condition.value, order="sorted")
+    return condition.field, condition.operator.value, condition.negated, value
+
+
+# -------------------------------------------------------------------------------------------------------------- fields
+
+
+def _fields(match: Table) -> Iterator[Field]:
+    for key, node in match.nodes.items():
+        if key in PLAIN:
+            yield Field(key, PLAIN[key], node, match.keys[key])
+        elif key in SECTIONS:
+            yield from _section(key, node)
+
+
+def _section(section: str, node: Node) -> Iterator[Field]:
+    inner = _filled(node, f"`{section}`")
+    for key, value in inner.nodes.items():
+        place = inner.keys[key]
+        if section == "context" and key in NAMED:
+            group = _filled(value, f"`{key}`")
+            for name, named in group.nodes.items():
+                yield _context(f"{key}.{name}", named, group.keys[name])
+        elif section == "context":
+            yield _context(key, value, place)
+        elif section == "parameters":
+            name = key if key == "*" else words.parameter(key, place)
+            yield Field(f"parameters.{name}", Type.ANY, value, place)
+        elif section == "signals":
+            yield Field(f"signals.{_name(key, place, 'a signal')}", Type.ANY, value, place)
+        else:
+            yield Field(f"{section}.{key}", _known(section, key, place), value, place)
+
+
+def _filled(node: Node, what: str) -> Table:
+    found = words.table(node, what)
+    if not found.nodes:
+        raise Fault(found.place, f"{what} has no condition in it; add one, or remove it")
+    return found
+
+
+def _context(key: str, node: Node, place: Place) -> Field:
+    group, _, name = key.partition(".")
+    if group not in NAMED or not name:
+        return Field(f"context.{key}", _known("context", key, place), node, place)
+    if group == "attempts" and not TOOL_NAME.fullmatch(name):
+        raise Fault(place, f"{shown(name)} is no full tool name; write it as `tool.operation`")
+    return Field(f"context.{group}.{_name(name, place, 'a fact')}", NAMED[group], node, place)
+
+
+def _name(key: str, place: Place, what: str) -> str:
+    if not key or key != key.strip() or len(key) > 2 * words.MAX_ID:
+        raise Fault(
+            place, f"{shown(key)} does not name {what}; write 1 to {2 * words.MAX_ID} characters, no outer spaces"
+        )
+    return key
+
+
+def _known(section: str, key: str, place: Place) -> Type:
+    known = SECTIONS[section]
+    if key in known:
+        return known[key]
+    options = (*known, *(f"{group}.…" for group in NAMED)) if section == "context" else tuple(known)
+    raise Fault(place, f"unknown field {shown(key)} in `{section}`; {words.advice(key, options, 'the fields are')}")
+
+
+# ---------------------------------------------------------------------------------------------------------- conditions
+
+
+def _conditions(field: Field) -> Iterator[Condition]:
+    match field.node:
+        case Table() as operators:
+            yield from _operators(field, operators)
+        case Items():
+            yield _condition(field, Operator.IN, field.node)
+        case Scalar(value=str(word)) if field.type is Type.TOOL and word.endswith("*"):
+            yield _prefix(field, word)
+        case _:
+            yield _condition(field, Operator.EQ, field.node)
+
+
+def _operators(field: Field, table: Table) -> Iterator[Condition]:
+    if not table.nodes:
+        raise Fault(table.place, f"{shown(field.path)} says nothing; write a value, a list or an operator")
+    for word, node in table.nodes.items():
+        if word == "not":
+            operator, place, inner = _under_not(field, node)
+            yield _condition(field, operator, inner, place, negated=True)
+        else:
+            operator = _operator(field, word, table.keys[word])
+            yield _condition(field, operator, node, table.keys[word])
+
+
+def _under_not(field: Field, node: Node) -> tuple[Operator, Place, Node]:
+    if not isinstance(node, Table):
+        instead = "not_in" if isinstance(node, Items) else "ne"
+        raise Fault(node.place, f"`not` takes an operator, not {kind(node)}; write `{instead}: …`, or `not: {{eq: …}}`")
+    if len(node.nodes) != 1:
+        raise Fault(node.place, f"`not` takes one operator, not {len(node.nodes)}; write one")
+    ((word, inner),) = node.nodes.items()
+    place = node.keys[word]
+    if word == "not":
+        raise Fault(place, "`not` under `not` is refused; write the condition without either")
+    return _operator(field, word, place), place, inner
+
+
+def _operator(field: Field, word: str, place: Place) -> Operator:
+    operator = OPERATORS.get(word)
+    if operator is None:
+        hint = words.advice(word, (*OPERATORS, "not"), "the operators are")
+        if field.path.startswith("parameters."):
+            inner = f"{field.path.removeprefix('parameters.')}.{word}"
+            hint += f" (a field inside an object is written {shown(inner)})"
+        raise Fault(place, f"unknown operator {shown(word)}; {hint}")
+    if operator not in APPLIES[field.type]:
+        usable = words.listed(each.value for each in Operator if each in APPLIES[field.type])
+        raise Fault(place, f"`{word}` does not apply to `{field.path}`, which is {field.type.value}; use {usable}")
+    return operator
+
+
+def _condition(
+    field: Field, operator: Operator, node: Node, place: Place | None = None, *, negated: bool = False
+) -> Condition:
+    if operator not in APPLIES[field.type]:  # a list for what can only be equal
+        raise Fault(place or node.place, f"`{field.path}` is {field.type.value} and takes no list; write one value")
+    return Condition(field=field.path, operator=operator, value=_value(field, operator, node), negated=negated)
+
+
+def _prefix(field: Field, word: str) -> Condition:
+    prefix = word.removesuffix("*")
+    if prefix and not _TOOL_CHARACTERS.fullmatch(prefix):
+        raise Fault(field.node.place, f"{shown(word)} begins no tool's name; {_NAME_HINT}, and one `*` at the end")
+    return Condition(field=field.path, operator=Operator.STARTS_WITH, value=prefix)
+
+
+def _value(field: Field, operator: Operator, node: Node) -> Json:
+    what = f"`{field.path}`" if operator in SAME else f"`{operator.value}` on `{field.path}`"
+    if operator is Operator.EXISTS:
+        return words.truth(node, "`exists`")
+    if operator is Operator.MATCHES:
+        return words.pattern(node, "`matches`")
+    if operator in AMONG:
+        return _list(field, node, what)
+    if operator in PARTS and field.type is not Type.CATEGORY:
+        return _part(field, operator, node, what)
+    value = _scalar(field, node, what)
+    if operator in ORDER and isinstance(value, bool):
+        raise Fault(node.place, f"`{operator.value}` compares numbers or texts, not {kind(node)}; use `eq`")
+    return value
+
+
+def _list(field: Field, node: Node, what: str) -> Json:
+    nodes = words.items(node, f"what {what} is compared with")
+    if not nodes:
+        raise Fault(node.place, f"the list for {what} is empty; name at least one value")
+    return [_scalar(field, item, what) for item in nodes]
+
+
+def _part(field: Field, operator: Operator, node: Node, what: str) -> Json:
+    """A part of a text; only `contains` may also ask for an element that is no text."""
+    if field.type is Type.ANY and operator is Operator.CONTAINS:
+        value = _scalar(field, node, what)
+    else:
+        value = _text(node, what)
+        if field.type is Type.TOOL and value and not _TOOL_CHARACTERS.fullmatch(value):
+            raise Fault(node.place, f"{what} can never be {shown(value)}; {_NAME_HINT}")
+    if value == "":
+        raise Fault(node.place, f"{what} is empty text, which every text has; write some text")
+    return value
+
+
+def _scalar(field: Field, node: Node, what: str) -> Json:
+    """One value to compare with, of the field's type."""
+    match field.type:
+        case Type.LEVEL:
+            return words.choice(node, what, _LEVELS)
+        case Type.EFFECT:
+            return words.choice(node, what, _EFFECTS)
+        case Type.TOOL:
+            return _tool(field, node, what)
+        case Type.NUMBER:
+            return words.number(node, what)
+        case Type.TRUTH:
+            return words.truth(node, what)
+        case Type.TEXT | Type.TEXTS:
+            return _text(node, what)
+        case Type.CATEGORY:
+            return words.line(node, what)
+        case Type.ANY:
+            return _any(node, what)
+
+
+def _text(node: Node, what: str) -> str:
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        return node.value
+    hint = "quote it" if isinstance(node, Scalar) and node.written else "write some text"
+    raise Fault(node.place, f"{what} is compared with text, not with {kind(node)}; {hint}")
+
+
+def _any(node: Node, what: str) -> Json:
+    if not isinstance(node, Scalar):
+        raise Fault(node.place, f"{what} is compared with one value, not with {kind(node)}; write one value")
+    if node.value is None:
+        hint = "write a value, or `{exists: false}` for one that is left out"
+        raise Fault(node.place, f"{what} is compared with {kind(node)}; {hint}")
+    return words.json(node, what)
+
+
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+")
+_TOOL_PART = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_TOOL_CHARACTERS = re.compile(r"[A-Za-z0-9_.-]+")
+_NAME_HINT = "a name has letters, digits, `_`, `-` and `.`"
+_LEVELS = {level.name: level.name for level in Level}
+_EFFECTS = {effect.value: effect.value for effect in Effect}
+
+
+def _tool(field: Field, node: Node, what: str) -> str:
+    value = _text(node, what)
+    if "*" in value:
+        raise Fault(node.place, f"a `*` is a prefix in one plain value only; write `{field.path}: name*`, or `matches`")
+    if not _TOOL_PART.fullmatch(value):
+        raise Fault(node.place, f"{what} can never be {shown(value)}; {_NAME_HINT}")
+    return value
+
+
+# -------------------------------------------------------------------------------------------------------------- tallies
+
+_PER = {"human": "human", "agent": "agent", "destination": "destination"}
+_TALLY = ("per", "above", "window")
+
+
+def _tally(word: str, node: Node) -> Tally:
+    found = words.fields(node, f"`{word}`", _TALLY, _TALLY)
+    per, above, window = (found.nodes[key] for key in _TALLY)
+    what = f"`above` of `{word}`"
+    return Tally(
+        kind=word,
+        per=words.choice(per, "`per`", _PER),
+        above=words.millionths(above, what, MAX_TOTAL) if word == "total" else words.integer(above, what, 0, MAX_COUNT),
+        window_s=words.duration(window, "`window`", most=MAX_WINDOW_S),
+    )

@@ -1,0 +1,279 @@
+"""Top level, tools and rules: what a policy file means (R3.a; docs/reference/policy-language.md).
+
+* Which fields a rule may have depends on its decision: the constraints stand in the tables below.
+* A rule that waits has a timeout, stated or not, so that rules which say the same thing have the same content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from navicert.core.syntax import words
+from navicert.core.syntax.match import TOOL_NAME, read_match
+from navicert.core.syntax.reader import Fault, Node, Place, Scalar, Table, kind, read_yaml, shown
+from navicert.model.action import Effect, ToolProfile
+from navicert.model.decision import Classification, Verdict
+from navicert.model.errors import PolicyError
+from navicert.model.labels import Labels, Level
+from navicert.model.policy import Edit, Modification, PolicySet, Posture, Rule
+from navicert.model.value import Json, Value
+
+DEFAULT_TIMEOUT_S = 15 * 60
+DEFAULT_STICKY_S = 86_400
+MAX_VERSION = 2**53 - 1
+MAX_PRIORITY = 1_000_000_000
+
+_POLICY = ("policy", "version", "posture", "sticky", "confidence", "tools", "rules")
+_ROLES = ("destination", "resource", "amount", "content")
+_TOOL = ("effect", *_ROLES, "categories", "returns")
+_RULE = (
+    "id", "name", "match", "decision", "classification", "priority", "reason", "risk", "modifications", "approvers",
+    "timeout", "set_context",
+)  # fmt: skip
+
+_POSTURES = {posture.value: posture for posture in Posture}
+_EFFECTS = {effect.value: effect for effect in Effect}
+_LEVELS = {level.name: level for level in Level}
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+_RISKS = {risk: risk for risk in ("low", "medium", "high", "critical")}
+_CLASSES = {each.value: each for each in Classification if each is not Classification.STATIC}
+_EDITS = {edit.value: edit for edit in Edit}
+
+_DECISIONS_OF: Mapping[Classification, tuple[Verdict, ...]] = {
+    Classification.FORBIDDEN: (Verdict.DENY,),
+    Classification.CONTEXT_DENY: (Verdict.DENY,),
+    Classification.CONTEXT_ALLOW: (Verdict.ALLOW, Verdict.STEP_UP),
+    Classification.CONTEXT_DEFER: (Verdict.DEFER,),
+}
+_ONLY_WITH: Mapping[str, tuple[Verdict, ...]] = {
+    "modifications": (Verdict.MODIFY,),
+    "approvers": (Verdict.STEP_UP,),
+    "timeout": (Verdict.STEP_UP, Verdict.DEFER),
+}
+_REQUIRED_WITH: Mapping[Verdict, str] = {Verdict.MODIFY: "modifications", Verdict.STEP_UP: "approvers"}
+
+
+class Spans(Value, frozen=True):
+    """Where things stand in the file: (line, column), counted from 1, by rule id and by full tool name."""
+
+    rules: dict[str, tuple[int, int]] = {}
+    tools: dict[str, tuple[int, int]] = {}
+
+
+def read_policy(text: str, source: str = "policy.yaml") -> tuple[PolicySet, Spans]:
+    """Return what a policy file means, and where its rules and tools stand.
+
+    Raises `PolicyError` with the first thing that is wrong, as `source:line:column: what; what to do`.
+    """
+    try:
+        return _policy(read_yaml(text))
+    except Fault as fault:
+        line, column = fault.place
+        raise PolicyError(f"{source}:{line}:{column}: {fault}") from None
+
+
+def _policy(file: Table) -> tuple[PolicySet, Spans]:
+    words.fields(file, "the policy", _POLICY, ("policy", "version", "posture"))
+    nodes = file.nodes
+    tools, tool_places = _tools(nodes["tools"]) if "tools" in nodes else ((), {})
+    rules, rule_places = _rules(nodes["rules"]) if "rules" in nodes else ((), {})
+    policy = PolicySet(
+        policy=words.identifier(nodes["policy"], "`policy`"),
+        version=words.integer(nodes["version"], "`version`", 1, MAX_VERSION),
+        posture=words.choice(nodes["posture"], "`posture`", _POSTURES),
+        tools=tools,
+        rules=rules,
+        sticky_s=words.duration(nodes["sticky"], "`sticky`", least=0) if "sticky" in nodes else DEFAULT_STICKY_S,
+        confidence_ppm=words.millionths(nodes["confidence"], "`confidence`", 1) if "confidence" in nodes else 0,
+    )
+    return policy, Spans(rules=rule_places, tools=tool_places)
+
+
+# --------------------------------------------------------------------------------------------------------------- tools
+
+
+def _tools(node: Node) -> tuple[tuple[ToolProfile, ...], dict[str, tuple[int, int]]]:
+    found = words.table(node, "`tools`")
+    profiles = []
+    for name, place in sorted(found.keys.items()):
+        if not TOOL_NAME.fullmatch(name) or len(name) > 2 * words.MAX_ID:
+            hint = "write `tool.operation` with letters, digits, `_` and `-`"
+            raise Fault(place, f"{shown(name)} is no full tool name; {hint}")
+        profiles.append(_tool(name, found.nodes[name]))
+    return tuple(profiles), {name: (place.line, place.column) for name, place in found.keys.items()}
+
+
+def _tool(name: str, node: Node) -> ToolProfile:
+    found = words.fields(node, f"the tool {shown(name)}", _TOOL, ("effect",))
+    nodes = found.nodes
+    roles = {role: _parameters(nodes[role], f"`{role}`") if role in nodes else () for role in _ROLES}
+    return ToolProfile(
+        tool=name,
+        effect=words.choice(nodes["effect"], "`effect`", _EFFECTS),
+        categories=_categories(nodes["categories"]) if "categories" in nodes else (),
+        destination=roles["destination"],
+        resource=roles["resource"],
+        amount=roles["amount"],
+        content=roles["content"],
+        returns=_returns(nodes["returns"]) if "returns" in nodes else None,
+    )
+
+
+def _parameters(node: Node, what: str) -> tuple[str, ...]:
+    return tuple(words.parameter(name, node.place) for name in words.names(node, what, words.MAX_PARAMETER))
+
+
+def _categories(node: Node) -> tuple[str, ...]:
+    return tuple(sorted(words.names(node, "`categories`")))
+
+
+def _returns(node: Node) -> Labels:
+    if isinstance(node, Scalar):
+        return Labels(level=words.choice(node, "`returns`", _LEVELS))
+    return _labels(node, "returns", "level")
+
+
+def _labels(node: Node, what: str, level: str) -> Labels:
+    """The level is required: a label that names categories alone would say PUBLIC without a word (R2.c)."""
+    found = words.fields(node, f"`{what}`", (level, "categories"), (level,))
+    return Labels(
+        level=words.choice(found.nodes[level], f"`{level}`", _LEVELS),
+        categories=_categories(found.nodes["categories"]) if "categories" in found.nodes else (),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- rules
+
+
+def _rules(node: Node) -> tuple[tuple[Rule, ...], dict[str, tuple[int, int]]]:
+    rules: list[Rule] = []
+    places: dict[str, tuple[int, int]] = {}
+    for item in words.items(node, "`rules`"):
+        rule = _rule(words.fields(item, "a rule", _RULE, ("id",)))
+        if rule.id in places:
+            first = places[rule.id][0]
+            raise Fault(
+                _id_place(item), f"the rule id {shown(rule.id)} stands twice (first in line {first}); rename one"
+            )
+        places[rule.id] = (item.place.line, item.place.column)
+        rules.append(rule)
+    return tuple(rules), places
+
+
+def _id_place(rule: Node) -> Place:
+    return rule.nodes["id"].place if isinstance(rule, Table) else rule.place
+
+
+def _rule(found: Table) -> Rule:
+    nodes = found.nodes
+    decision = words.choice(nodes["decision"], "`decision`", _VERDICTS) if "decision" in nodes else None
+    classification = _classification(found, decision)
+    _check_fields(found, decision)
+    conditions, tallies = read_match(nodes["match"]) if "match" in nodes else ((), ())
+    priority = nodes.get("priority")
+    return Rule(
+        id=words.line(nodes["id"], "`id`"),
+        name=words.line(nodes["name"], "`name`", words.MAX_NAME) if "name" in nodes else "",
+        match=conditions,
+        tallies=tallies,
+        decision=decision,
+        classification=classification,
+        priority=words.integer(priority, "`priority`", -MAX_PRIORITY, MAX_PRIORITY) if priority else 0,
+        reason=words.text(nodes["reason"], "`reason`", words.MAX_REASON) if "reason" in nodes else "",
+        risk=words.choice(nodes["risk"], "`risk`", _RISKS) if "risk" in nodes else "medium",
+        modifications=_modifications(nodes["modifications"]) if "modifications" in nodes else (),
+        approvers=words.names(nodes["approvers"], "`approvers`") if "approvers" in nodes else (),
+        timeout_s=_timeout(nodes.get("timeout"), decision),
+        set_context=_set_context(nodes.get("set_context")),
+    )
+
+
+def _classification(found: Table, decision: Verdict | None) -> Classification:
+    node = found.nodes.get("classification")
+    if node is None:
+        return Classification.STATIC
+    if isinstance(node, Scalar) and node.value == Classification.STATIC.value:
+        raise Fault(node.place, "`static` is what a rule is without `classification`; leave the field out")
+    classification = words.choice(node, "`classification`", _CLASSES)
+    allowed = _DECISIONS_OF[classification]
+    if decision not in allowed:
+        wanted = " or ".join(f"`{each.value}`" for each in allowed)
+        raise Fault(
+            node.place, f"`{classification.value}` does not go with {_decided(decision)}; write `decision:` {wanted}"
+        )
+    return classification
+
+
+def _check_fields(found: Table, decision: Verdict | None) -> None:
+    if decision is None and "set_context" not in found.nodes:
+        raise Fault(found.place, "the rule decides nothing; add `decision:` or `set_context:`")
+    for key, verdicts in _ONLY_WITH.items():
+        if key in found.nodes and decision not in verdicts:
+            wanted = " or ".join(f"`{each.value}`" for each in verdicts)
+            raise Fault(
+                found.keys[key], f"`{key}` does not go with {_decided(decision)}; remove it, or decide {wanted}"
+            )
+    required = _REQUIRED_WITH.get(decision) if decision else None
+    if required and required not in found.nodes:
+        raise Fault(found.nodes["decision"].place, f"{_decided(decision)} needs `{required}`; add `{required}:`")
+
+
+def _decided(decision: Verdict | None) -> str:
+    return f"`decision: {decision.value}`" if decision else "a rule that has no `decision`"
+
+
+def _timeout(node: Node | None, decision: Verdict | None) -> int | None:
+    if node is not None:
+        return words.duration(node, "`timeout`")
+    return DEFAULT_TIMEOUT_S if decision in _ONLY_WITH["timeout"] else None
+
+
+def _set_context(node: Node | None) -> Labels | None:
+    return None if node is None else _labels(node, "set_context", "data_classification")
+
+
+# -------------------------------------------------------------------------------------------------------- modifications
+
+
+def _modifications(node: Node) -> tuple[Modification, ...]:
+    found = words.items(node, "`modifications`")
+    if not found:
+        raise Fault(node.place, "`modifications` is an empty list; add what to change")
+    return tuple(_modification(item) for item in found)
+
+
+def _modification(node: Node) -> Modification:
+    found = words.fields(node, "a modification", ("parameter", *_EDITS), ("parameter",))
+    edits = [word for word in found.nodes if word in _EDITS]
+    if len(edits) != 1:
+        options = words.listed(_EDITS)
+        raise Fault(found.place, f"a modification makes one edit, not {len(edits)}; write one of {options}")
+    where = found.nodes["parameter"]
+    parameter = words.parameter(words.line(where, "`parameter`", words.MAX_PARAMETER), where.place)
+    edit = _EDITS[edits[0]]
+    return Modification(parameter=parameter, edit=edit, value=_edit(edit, found.nodes[edits[0]]))
+
+
+def _edit(edit: Edit, node: Node) -> Json:
+    match edit:
+        case Edit.SET:
+            return words.json(node, "`set`")
+        case Edit.CAP:
+            return words.number(node, "`cap`")
+        case Edit.REDACT:
+            return words.pattern(node, "`redact`")
+        case Edit.PREFIX:
+            return _prefix(node)
+        case Edit.DROP:
+            if not words.truth(node, "`drop`"):
+                raise Fault(
+                    node.place, f"`drop` cannot be {kind(node)}; write `drop: true`, or remove the modification"
+                )
+            return None
+
+
+def _prefix(node: Node) -> str:
+    prefix = words.line(node, "`prefix`", words.MAX_PARAMETER)
+    if ".." in prefix.split("/"):
+        raise Fault(node.place, f"the prefix {shown(prefix)} has `..` in it; write the folder itself")
+    return prefix

@@ -1,0 +1,214 @@
+"""Completing: step 7 of the loop. What came of a permitted action is labelled, recorded, and only then released (R2, R5).
+
+* Where labels grow, the caller waits until they are durable; else the outcome is queued, and shares the next commit.
+* An outcome whose commit fails is kept and made again before anything else of its session is judged.
+* A crash before it is durable leaves the action open, and its result at the worst case.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from navicert.core.accumulate import accumulate
+from navicert.core.draft import outcome_draft
+from navicert.core.labels import label_result
+from navicert.core.shared import session_key, stuck
+from navicert.engine.drive import Ask, Call, Machine
+from navicert.engine.workings import Completion, Live, Steps, Workings
+from navicert.model.commit import Commit, RowWrite
+from navicert.model.context import ContextEntry, Labelled, Result, SessionContext
+from navicert.model.labels import NOTHING, Labels
+from navicert.model.shared import Sticky, Stored
+from navicert.model.value import Value
+from navicert.ports import Conflict, Ticket
+
+MAX_ANCESTORS = 6
+KEPT = 16_384
+"""So many characters of an output are disclosed."""
+
+
+class Output(Value, frozen=True, kw_only=True):
+    """What a tool gave back: `text` to look at, None where there is none; `json` for the receipt's disclosure.
+
+    empty: it is null, true or false, and says nothing of its own.
+    """
+
+    text: str | None
+    json: bytes = b"null"
+    empty: bool = False
+
+
+def completing(
+    works: Workings, live: Live, output: Output, *, success: bool | None, error: str | None, ended: str = ""
+) -> Machine[Labels]:
+    """Label and record what came of an action; returns its labels once they stand in the context."""
+    labels = NOTHING
+    if success is not None:
+        labels = yield from _classify(works, live, output)
+    completion = Completion(
+        live=live, success=success, labels=labels, output=kept(output), error=error, ended=ended
+    )
+    yield from works.change(lambda: stage_completion(works, completion, lazy=True))
+    return labels
+
+
+def extending(works: Workings, live: Live, output: Output) -> Machine[Labels]:
+    """Label a part of a result that comes in parts, before that part is released."""
+    labels = yield from _classify(works, live, output)
+    session_id = live.permit.session_id
+
+    def attempt() -> Ticket | tuple[str, ...] | None:
+        growth = _growth(works, session_id, live.sticky, labels)
+        if isinstance(growth, tuple):
+            return growth
+        context, version, writes, entries = growth["context"], growth["version"], growth["writes"], growth["entries"]
+        if context.labels.covers(labels):
+            return None
+        entry = Labelled(source=live.permit.action_id, labels=labels, at=works.clock.now())
+        after = accumulate(context, entry)
+        return works.queue(
+            Commit(
+                session_id=session_id,
+                writes=(RowWrite(key=session_key(session_id), expected=version, value=after), *writes),
+                entries=((session_id, after.length, entry), *entries),
+            )
+        )
+
+    yield from works.change(attempt)
+    return labels
+
+
+def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> Ticket | tuple[str, ...] | None:
+    """Queue what came of an action. Under the turn. Returns a ticket to wait for, rows to read first, or None.
+
+    None: recorded already, or queued without anybody having to wait.
+    """
+    live = completion.live
+    session_id = live.permit.session_id
+    flight = (live.flight,) if live.flight and completion.success is not None else ()
+    growth = _growth(works, session_id, live.sticky, completion.labels, flight)
+    if isinstance(growth, tuple):
+        return growth
+    context: SessionContext = growth["context"]
+    if all(item.action_id != live.permit.action_id for item in context.open):
+        return None  # it became durable although its commit was reported as failed
+    now = works.clock.now()
+    entry = Result(
+        action_id=live.permit.action_id,
+        succeeded=completion.success,
+        labels=completion.labels,
+        at=now,
+        ended=completion.ended,
+    )
+    after = accumulate(context, entry)
+    draft = None
+    if completion.success is not None:
+        draft = outcome_draft(
+            works.settings.scribe,
+            receipt_id=works.ids.new("rcp"),
+            decision=live.receipt,
+            decision_digest=live.permit.decision,
+            after=after,
+            labels=completion.labels,
+            success=completion.success,
+            output=completion.output,
+            error=completion.error,
+            settled_by=completion.settled_by,
+            now=now,
+        )
+    writes = [RowWrite(key=session_key(session_id), expected=growth["version"], value=after), *growth["writes"]]
+    for key in flight:
+        row = works.rows.get(key)
+        if row is not None and row[0] is not None and row[0].action_id == live.permit.action_id:
+            writes.append(RowWrite(key=key, expected=row[1], value=None))
+    grew = after.labels != context.labels or bool(growth["writes"])
+    commit = Commit(
+        session_id=session_id,
+        writes=tuple(writes),
+        entries=((session_id, after.length, entry), *growth["entries"]),
+        draft=draft,
+    )
+    ticket = works.queue(commit, lazy=lazy and not grew)
+    if not lazy or grew:
+        return ticket
+    ticket.on_done(lambda: _again(works, ticket, completion))
+    return None
+
+
+def _again(works: Workings, ticket: Ticket, completion: Completion) -> None:
+    try:
+        ticket.result()
+    except (Conflict, Exception):  # noqa: BLE001 - kept, and made again before the session's next decision
+        works.redo[completion.live.permit.session_id].append(completion)
+
+
+def _growth(
+    works: Workings, session_id: str, sticky_key: str, labels: Labels, more: tuple[str, ...] = ()
+) -> dict[str, Any] | tuple[str, ...]:
+    """Return the session's row and what has to be written beside it where labels grow, or rows to read first.
+
+    Labels follow the human and agent into new sessions (sticky), and go up to the sessions that delegated (T7).
+    """
+    key = session_key(session_id)
+    rows = works.snapshot((key, sticky_key, *more))
+    if rows is None:
+        return (key, sticky_key, *more)
+    context: SessionContext = rows[key][0]
+    now = works.clock.now()
+    writes: list[RowWrite] = []
+    entries: list[tuple[str, int, ContextEntry]] = []
+    sticky: Sticky | None = stuck(rows[sticky_key][0], labels, now, works.policy.policy.sticky_s)
+    if sticky is not None:
+        writes.append(RowWrite(key=sticky_key, expected=rows[sticky_key][1], value=sticky))
+    parent = context.parent
+    for _ in range(MAX_ANCESTORS):
+        if parent is None:
+            break
+        row = works.rows.get(session_key(parent))
+        if row is None:
+            return (session_key(parent),)
+        above: SessionContext = row[0]
+        if not above.labels.covers(labels):
+            entry = Labelled(source=session_id, labels=labels, at=now)
+            after = accumulate(above, entry)
+            writes.append(RowWrite(key=session_key(parent), expected=row[1], value=after))
+            entries.append((parent, after.length, entry))
+        parent = above.parent
+    return {"context": context, "version": rows[key][1], "writes": writes, "entries": entries}
+
+
+def _classify(works: Workings, live: Live, output: Output) -> Machine[Labels]:
+    """Label a result from profile, rules, stored labels and classifiers (R2.b, R2.c)."""
+    yield from works.load(live.stored)
+    stored = NOTHING
+    for key in live.stored:
+        row = works.rows.get(key)
+        held: Stored | None = row[0] if row else None
+        stored = stored.join(held.labels if held else NOTHING)
+    findings: list[Any] = []
+    if output.text is None:
+        findings.append(None)
+    elif not output.empty:
+        text = output.text
+        calls = tuple(
+            Call(item.name, partial(item.classify, text), item.inline) for item in works.classifiers
+        )
+        answers = (yield Ask(calls, works.settings.measure_s)) if calls else []
+        findings += [answer.value if answer.error is None else None for answer in answers]
+    return label_result(
+        declared=live.profile.returns if live.profile else None,
+        ruled=live.ruled,
+        stored=stored,
+        findings=tuple(findings),
+        empty=output.empty,
+    )
+
+
+def kept(output: Output) -> bytes:
+    """Return what of an output is disclosed: JSON, long texts by their beginning and full length."""
+    if len(output.json) <= KEPT or output.text is None:
+        return output.json
+    return msgspec.json.encode({"beginning": output.text[:KEPT], "bytes": len(output.json)})

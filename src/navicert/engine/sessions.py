@@ -1,0 +1,131 @@
+"""Sessions: opened, extended and closed by the application, never by an agent or a tool argument (R2.d, R6.b).
+
+* A child session has the same request and human, the labels of its parent, and at most its parent's scope (T7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from navicert.core import delegation
+from navicert.core.accumulate import accumulate, begin
+from navicert.core.canonical import MAX_BYTES
+from navicert.core.evaluate import narrows
+from navicert.core.labels import labels_in_force
+from navicert.core.shared import session_key
+from navicert.engine.drive import Machine
+from navicert.engine.workings import Workings
+from navicert.model.commit import Commit, RowRead, RowWrite
+from navicert.model.context import ContextEntry, Opened, SessionContext
+from navicert.model.errors import IdentityError, IntegrityError, InvalidAction
+from navicert.model.identity import Claims
+from navicert.model.labels import NOTHING
+from navicert.ports import Ticket
+
+
+def opening(works: Workings, request: str, claims: Claims) -> Machine[str]:
+    """Open a session; returns its id."""
+    if len(request) > MAX_BYTES // 16:
+        raise InvalidAction("the request is longer than 64 KiB; keep it to what the user asked")
+    session_id = works.ids.new("ses")
+    entry = Opened(
+        session_id=session_id, request=request, claims=claims, salt=works.ids.salt(), at=works.clock.now()
+    )
+    yield from works.change(_once(lambda: _begin(works, entry, ())))
+    return session_id
+
+
+def delegating(
+    works: Workings, parent_id: str, *, agent: str, scope: tuple[str, ...], expires_at: int | None
+) -> Machine[str]:
+    """Open a child session of another agent; raises `IdentityError` where it would be wider than its parent."""
+    session_id = works.ids.new("ses")
+    salt = works.ids.salt()
+    key = session_key(parent_id)
+
+    def attempt() -> Ticket | tuple[str, ...] | None:
+        rows = works.snapshot((key,))
+        if rows is None:
+            return (key,)
+        parent, version = rows[key]
+        _must_be_open(parent, parent_id)
+        now = works.clock.now()
+        held: Claims = parent.claims
+        granted = parent.delegation[-1].scope if parent.delegation else held.scope
+        if not narrows(scope, held.scope):
+            message = f"the scope {', '.join(scope)} is wider than what this session holds ({', '.join(held.scope)})"
+            raise IdentityError(message)
+        chain = delegation.extend(
+            parent.delegation,
+            delegator=held.agent or "",
+            delegatee=agent,
+            held=granted,
+            link=scope,
+            issued_at=now,
+            expires_at=expires_at,
+        )
+        entry = Opened(
+            session_id=session_id,
+            request=parent.request,
+            claims=msgspec.structs.replace(held, agent=agent, scope=scope),
+            salt=salt,
+            parent=parent_id,
+            delegation=chain,
+            inherited=labels_in_force(parent, NOTHING, works.settings.issuer),
+            at=now,
+        )
+        return _begin(works, entry, (RowRead(key=key, expected=version),), said=parent.said)
+
+    yield from works.change(attempt)
+    return session_id
+
+
+def appending(works: Workings, session_id: str, entry: Callable[[int], ContextEntry]) -> Machine[None]:
+    """Add an entry of the application's own to a session; returns when it is durable."""
+    key = session_key(session_id)
+
+    def attempt() -> Ticket | tuple[str, ...] | None:
+        rows = works.snapshot((key,))
+        if rows is None:
+            return (key,)
+        context, version = rows[key]
+        _must_be_open(context, session_id)
+        made = entry(works.clock.now())
+        after = accumulate(context, made)
+        return works.queue(
+            Commit(
+                session_id=session_id,
+                writes=(RowWrite(key=key, expected=version, value=after),),
+                entries=((session_id, after.length, made),),
+            )
+        )
+
+    yield from works.change(attempt)
+
+
+def _must_be_open(context: SessionContext | None, session_id: str) -> None:
+    if context is None:
+        message = f"there is no session `{session_id}` in this store"
+        raise IntegrityError(message)
+    if context.ended_at is not None:
+        message = f"the session `{session_id}` has ended; open a new one"
+        raise IntegrityError(message)
+
+
+def _begin(works: Workings, entry: Opened, reads: tuple[RowRead, ...], said: tuple[str, ...] = ()) -> Ticket:
+    context = begin(entry)
+    return works.queue(
+        Commit(
+            session_id=entry.session_id,
+            writes=(RowWrite(key=session_key(entry.session_id), expected=0, value=context),),
+            reads=reads,
+            entries=((entry.session_id, 1, entry),),
+        )
+    )
+
+
+def _once(make: Callable[[], Ticket]) -> Callable[[], Any]:
+    return make

@@ -1,0 +1,191 @@
+"""What the parts of the engine share: ports, settings, rows, the turn, and the actions that are under way."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Mapping
+from threading import Lock
+from typing import Any, Final
+
+import msgspec
+
+from navicert.core import lifecycle
+from navicert.core.compile import CompiledPolicy
+from navicert.core.draft import Scribe
+from navicert.core.lifecycle import State, Step
+from navicert.engine.drive import Answer, Ask, Await, Call
+from navicert.engine.rows import Rows
+from navicert.model.action import ToolProfile
+from navicert.model.commit import Commit
+from navicert.model.decision import Permit, Verdict
+from navicert.model.errors import Unavailable
+from navicert.model.labels import Labels
+from navicert.model.receipt import Receipt
+from navicert.model.value import Value
+from navicert.ports import Classifier, Clock, Conflict, Detector, IdentityVerifier, Ids, Journal, Ticket
+
+RETRIES: Final = 256
+"""A change whose rows moved is made anew at most so often."""
+Steps = Generator[Ask | Await, Any, Any]
+
+
+class Settings(Value, frozen=True, kw_only=True):
+    """Deadlines in seconds. scribe: what all receipts of this engine have in common."""
+
+    issuer: str
+    scribe: Scribe
+    commit_s: float = 5.0
+    measure_s: float = 2.0
+    permit_s: float = 300.0
+    wait_s: int = 900
+
+
+class Live(Value, frozen=True, kw_only=True):
+    """A permitted action that has not ended, as this engine knows it."""
+
+    permit: Permit
+    receipt: Receipt
+    profile: ToolProfile | None
+    sticky: str
+    flight: str | None
+    stored: tuple[str, ...]
+    ruled: Labels | None
+
+
+class Completion(Value, frozen=True, kw_only=True):
+    """What came of a live action, to be recorded. success: None where nobody knows; it then stays open."""
+
+    live: Live
+    success: bool | None
+    labels: Labels
+    output: bytes = b"null"
+    error: str | None = None
+    settled_by: str | None = None
+    ended: str = ""
+
+
+class Workings:
+    """The state of one engine. `turn` is held while something is judged, staged and queued: never while waiting."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        clock: Clock,
+        ids: Ids,
+        verifier: IdentityVerifier,
+        detectors: tuple[Detector, ...],
+        classifiers: tuple[Classifier, ...],
+        policy: CompiledPolicy,
+        settings: Settings,
+    ) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.ids = ids
+        self.verifier = verifier
+        self.detectors = detectors
+        self.classifiers = classifiers
+        self.policy = policy
+        self.settings = settings
+        self.rows = Rows()
+        self.turn = Lock()
+        self.redo: dict[str, list[Completion]] = defaultdict(list)
+        self._live: dict[str, tuple[State, Live]] = {}
+
+    # rows
+
+    def load(self, keys: Iterable[str]) -> Steps:
+        """Have the rows in the cache; raises what the journal raises."""
+        missing = self.rows.missing(keys)
+        if missing:
+            (answer,) = yield Ask(
+                (Call("journal", lambda: self.journal.read(missing), self.journal.inline),), self.settings.commit_s
+            )
+            if answer.error is not None:
+                raise answer.error
+            self.rows.fill(missing, answer.value)
+
+    def snapshot(self, keys: Iterable[str]) -> dict[str, tuple[Any, int]] | None:
+        """Return the rows as they now stand, or None where one has to be read first. Under the turn."""
+        found: dict[str, tuple[Any, int]] = {}
+        for key in keys:
+            row = self.rows.get(key)
+            if row is None:
+                return None
+            found[key] = row
+        return found
+
+    def queue(self, commit: Commit, *, lazy: bool = False) -> Ticket:
+        """Queue a commit and stage its rows; if it fails they are read anew. Under the turn."""
+        ticket = self.journal.enqueue(commit, lazy=lazy)
+        keys = [write.key for write in commit.writes]
+        for write in commit.writes:
+            self.rows.stage(write.key, write.value, write.expected)
+
+        def check() -> None:
+            try:
+                ticket.result()
+            except Conflict as conflict:
+                self.rows.drop([*keys, *conflict.keys])
+            except Exception:  # noqa: BLE001 - the one who waits gets it; here only the cache is mended
+                self.rows.drop(keys)
+
+        ticket.on_done(check)
+        return ticket
+
+    def durable(self, ticket: Ticket) -> Generator[Ask | Await, Any, tuple[Receipt, str] | None]:
+        """Wait until a commit is durable; raises `Conflict` or what it failed with."""
+        answer: Answer = yield Await(ticket, self.settings.commit_s)
+        if answer.error is not None:
+            raise answer.error
+        value: tuple[Receipt, str] | None = answer.value
+        return value
+
+    def change(self, attempt: Callable[[], Ticket | tuple[str, ...] | None]) -> Steps:
+        """Make one change durable: `attempt`, under the turn, queues it, names rows to read first, or finds it made."""
+        for _ in range(RETRIES):
+            with self.turn:
+                step = attempt()
+            if step is None:
+                return None
+            if isinstance(step, tuple):
+                yield from self.load(step)
+                continue
+            try:
+                return (yield from self.durable(step))
+            except Conflict as conflict:
+                yield from self.load(conflict.keys)
+        raise Unavailable("the session is changed by others all the time; try again")
+
+    # actions under way
+
+    def begin(self, live: Live, verdict: Verdict) -> None:
+        """Take in a permitted action."""
+        self._live[live.permit.action_id] = (lifecycle.advance(State.PROPOSED, verdict), live)
+
+    def move(self, action_id: str, step: Step) -> Live | None:
+        """Move an action along the lifecycle table; None where this engine does not hold it."""
+        held = self._live.get(action_id)
+        if held is None:
+            return None
+        state = lifecycle.advance(held[0], step)
+        if lifecycle.TABLE[state]:
+            self._live[action_id] = (state, held[1])
+        else:
+            del self._live[action_id]
+        return held[1]
+
+    def live(self, action_id: str) -> Live | None:
+        """Return an action under way."""
+        held = self._live.get(action_id)
+        return held[1] if held else None
+
+
+def values(rows: Mapping[str, tuple[Any, int]]) -> dict[str, Any]:
+    """Return the rows without their versions."""
+    return {key: value for key, (value, _) in rows.items()}
+
+
+def replace(value: Any, **changes: Any) -> Any:
+    """Return a value with some fields replaced."""
+    return msgspec.structs.replace(value, **changes)

@@ -1,0 +1,1 @@
+"""Values: frozen msgspec Structs, and nothing that acts (DESIGN.md section 4)."""

@@ -1,0 +1,66 @@
+"""An Action: one tool operation in canonical form; and what a tool is known to do (its profile).
+
+* Parameters are canonical bytes, frozen at interception: they are judged, shown, signed, and decoded to run.
+* An unknown tool has no profile; nothing runs without one (DESIGN.md section 5).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from navicert.model.labels import Labels
+from navicert.model.value import Value
+
+
+class Effect(StrEnum):
+    """What an operation does to the world."""
+
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+    SEND = "send"
+    PAY = "pay"
+    GRANT = "grant"
+    EXECUTE = "execute"
+    CREDENTIALS = "credentials"
+
+
+class ToolProfile(Value, frozen=True, kw_only=True):
+    """What a tool is declared to do, by the operator (policy) or the developer (decorator); policy wins.
+
+    tool: full name, `email.send`. Parameters are named by role: destination, resource, amount, content.
+    returns: the base label of its results; None means undeclared, and then results count as the highest (R2.c).
+    """
+
+    tool: str
+    effect: Effect
+    categories: tuple[str, ...] = ()
+    destination: tuple[str, ...] = ()
+    resource: tuple[str, ...] = ()
+    amount: tuple[str, ...] = ()
+    content: tuple[str, ...] = ()
+    opaque: tuple[str, ...] = ()
+    returns: Labels | None = None
+
+
+class Action(Value, frozen=True, kw_only=True):
+    """One tool operation as it was intercepted.
+
+    tool, operation: `email`, `send`. parameters: canonical JSON object (core.canonical). digest: SHA-256 hex over
+    tool, operation and parameters. submitted_at: microseconds since the epoch, UTC. surface: where it was caught.
+    """
+
+    action_id: str
+    tool: str
+    operation: str
+    parameters: bytes
+    digest: str
+    submitted_at: int
+    surface: str = "sdk"
+    profile: ToolProfile | None = None
+    wrappers: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The full name, `email.send`."""
+        return f"{self.tool}.{self.operation}"

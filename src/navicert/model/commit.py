@@ -1,0 +1,71 @@
+"""What the engine asks the journal to make durable: one atomic change (property 3)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from navicert.model.action import Action
+from navicert.model.context import ContextEntry
+from navicert.model.identity import ActionIdentity
+from navicert.model.receipt import Receipt
+from navicert.model.value import Value
+
+
+class RowWrite(Value, frozen=True, kw_only=True):
+    """Replace the row `key`, at version `expected` (0: it must not exist), by `value`; the version becomes one more.
+
+    value None: the row goes, and its version starts again at 0.
+    """
+
+    key: str
+    expected: int
+    value: msgspec.Struct | None
+
+
+class RowRead(Value, frozen=True, kw_only=True):
+    """The row `key` was looked at, at version `expected`; the commit fails where it has moved."""
+
+    key: str
+    expected: int
+
+
+class Draft(Value, frozen=True, kw_only=True):
+    """A receipt without its place in the chains and without a signature; the journal gives it both.
+
+    disclosures: (JSON pointer, salt, canonical value bytes). subject: whose key wraps their data key.
+    """
+
+    receipt: Receipt
+    disclosures: tuple[tuple[str, str, bytes], ...] = ()
+    subject: str = ""
+
+
+class Pending(Value, frozen=True, kw_only=True):
+    """A suspended action, as it will be taken up again: STEP_UP or DEFER, its action, identity and deadline."""
+
+    handle: str
+    verdict: str
+    action: Action
+    identity: ActionIdentity
+    session_id: str
+    reason_code: str
+    rules: tuple[str, ...]
+    approvers: tuple[str, ...]
+    risk: str
+    created_at: int
+    deadline: int
+    effective: bytes | None = None
+
+
+class Commit(Value, frozen=True, kw_only=True):
+    """One atomic, durable change: all of it stands, or none (property 3)."""
+
+    session_id: str | None = None
+    writes: tuple[RowWrite, ...] = ()
+    reads: tuple[RowRead, ...] = ()
+    entries: tuple[tuple[str, int, ContextEntry], ...] = ()
+    """(session id, place in that session's chain, entry)."""
+    draft: Draft | None = None
+    pending: Pending | None = None
+    policy: tuple[str, bytes] | None = None
+    """Content hash and canonical bytes of a policy set to keep."""

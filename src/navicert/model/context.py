@@ -1,0 +1,145 @@
+"""SessionContext: the accumulated state of one session at one head of its chain (R2).
+
+* The context is a fold over entries; an entry commits to the entry before it, and the context holds the head.
+* It is bounded: recent actions and entities stand in windows, everything older in counts. Labels never shrink.
+* The original request is set once, by the application; later words of the user are appended, never by the agent (R2.d).
+"""
+
+from __future__ import annotations
+
+from navicert.model.decision import Verdict
+from navicert.model.identity import Claims, Delegation
+from navicert.model.labels import NOTHING, Labels
+from navicert.model.value import Json, Value
+
+
+class PriorAction(Value, frozen=True, kw_only=True):
+    """One earlier attempt of the session, denied ones included."""
+
+    action_id: str
+    name: str
+    verdict: Verdict
+    at: int
+    digest: str
+    labels: Labels = NOTHING
+
+
+class OpenAction(Value, frozen=True, kw_only=True):
+    """A permitted action whose outcome is not recorded.
+
+    owner: the engine that holds its permit. ended: why its executor gave up without an outcome; empty while running.
+    """
+
+    action_id: str
+    name: str
+    digest: str
+    owner: str
+    at: int
+    ended: str = ""
+
+
+class Fact(Value, frozen=True, kw_only=True):
+    """A statement about the environment, with its sources; two sources that disagree make it conflicting."""
+
+    name: str
+    value: Json
+    source: str
+    at: int
+    conflicting: bool = False
+
+
+class Opened(Value, frozen=True, kw_only=True, tag="opened"):
+    """The first entry: request, identity claims, scope, inherited labels. `salt` keeps digests unguessable."""
+
+    session_id: str
+    request: str
+    claims: Claims
+    salt: str
+    parent: str | None = None
+    delegation: tuple[Delegation, ...] = ()
+    inherited: Labels = NOTHING
+    at: int
+
+
+class UserSaid(Value, frozen=True, kw_only=True, tag="user_said"):
+    """Later words of the user, through the application's own channel."""
+
+    text: str
+    at: int
+
+
+class Observed(Value, frozen=True, kw_only=True, tag="observed"):
+    """The application reports a fact about the environment."""
+
+    name: str
+    value: Json
+    source: str
+    at: int
+
+
+class Attempt(Value, frozen=True, kw_only=True, tag="attempt"):
+    """An action was judged. Attempts count, whatever the verdict."""
+
+    action_id: str
+    name: str
+    digest: str
+    verdict: Verdict
+    owner: str
+    at: int
+    entities: tuple[str, ...] = ()
+
+
+class Result(Value, frozen=True, kw_only=True, tag="result"):
+    """A permitted action ended, and its result was labelled. `released` is False where the executor gave up.
+
+    succeeded: None where nobody knows (timeout, cancellation); the action then stays open.
+    """
+
+    action_id: str
+    succeeded: bool | None
+    labels: Labels
+    at: int
+    ended: str = ""
+
+
+class Labelled(Value, frozen=True, kw_only=True, tag="labelled"):
+    """Labels reached this session from elsewhere: a child session, a chunk of a stream, stored labels."""
+
+    source: str
+    labels: Labels
+    at: int
+
+
+class Ended(Value, frozen=True, kw_only=True, tag="ended"):
+    """The application closed the session; nothing more is decided in it."""
+
+    at: int
+
+
+ContextEntry = Opened | UserSaid | Observed | Attempt | Result | Labelled | Ended
+
+
+class SessionContext(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """Everything that a decision of this session may look at. `head` is the hash of the newest entry."""
+
+    session_id: str
+    request: str
+    claims: Claims
+    salt: str
+    started_at: int
+    last_at: int
+    parent: str | None = None
+    delegation: tuple[Delegation, ...] = ()
+    said: tuple[str, ...] = ()
+    length: int = 0
+    head: str = ""
+    labels: Labels = NOTHING
+    recent: tuple[PriorAction, ...] = ()
+    counts: dict[str, int] = {}
+    verdicts: dict[str, int] = {}
+    open: tuple[OpenAction, ...] = ()
+    entities: tuple[str, ...] = ()
+    entities_seen: int = 0
+    facts: tuple[Fact, ...] = ()
+    pace: tuple[int, ...] = ()
+    ended_at: int | None = None

@@ -1,0 +1,117 @@
+"""PolicySet: what a policy file means, without where it stood (that is `core.syntax`'s business).
+
+* A condition is a field, an operator, a value. The fields of `match` are joined by AND.
+* A rule with `set_context` labels what its action returns; a rule with a decision decides; one may do both.
+* The content hash is taken over these values, so that layout and comments do not change it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from navicert.model.action import ToolProfile
+from navicert.model.decision import Classification, Verdict
+from navicert.model.labels import Labels
+from navicert.model.value import Json, Value
+
+
+class Operator(StrEnum):
+    """The closed set of operators; `matches` is RE2, unanchored."""
+
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+    IN = "in"
+    NOT_IN = "not_in"
+    CONTAINS = "contains"
+    MATCHES = "matches"
+    STARTS_WITH = "starts_with"
+    ENDS_WITH = "ends_with"
+    EXISTS = "exists"
+
+
+class Posture(StrEnum):
+    """What happens where no rule matches; the file must state it. Undeclared tools are refused under each."""
+
+    DENY = "deny"
+    DECLARED_READS = "declared_reads"
+    DECLARED_TOOLS = "declared_tools"
+
+
+class Condition(Value, frozen=True, kw_only=True):
+    """`field` is a dotted path: tool, operation, effect, category, parameters.*, context.*, identity.*, signals.*.
+
+    negated: the condition stands under `not`; undetermined stays undetermined.
+    """
+
+    field: str
+    operator: Operator
+    value: Json
+    negated: bool = False
+
+
+class Tally(Value, frozen=True, kw_only=True):
+    """`rate` or `total`: how often, or how much, in a window.
+
+    per: human, agent or destination. above: matches when the count (or the sum of the amount parameter, in millionths)
+    with this action would exceed it. window_s: seconds, at most 31 days.
+    """
+
+    kind: str
+    per: str
+    above: int
+    window_s: int
+
+
+class Edit(StrEnum):
+    """How MODIFY changes a parameter."""
+
+    SET = "set"
+    CAP = "cap"
+    REDACT = "redact"
+    PREFIX = "prefix"
+    DROP = "drop"
+
+
+class Modification(Value, frozen=True, kw_only=True):
+    """One edit of one parameter. value: the new value, the cap, the RE2 pattern to blank, or the prefix to stay under."""
+
+    parameter: str
+    edit: Edit
+    value: Json = None
+
+
+class Rule(Value, frozen=True, kw_only=True):
+    """One rule. A higher `priority` decides before a lower one; ids are unique in the set."""
+
+    id: str
+    name: str = ""
+    match: tuple[Condition, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    decision: Verdict | None = None
+    classification: Classification = Classification.STATIC
+    priority: int = 0
+    reason: str = ""
+    risk: str = "medium"
+    modifications: tuple[Modification, ...] = ()
+    approvers: tuple[str, ...] = ()
+    timeout_s: int | None = None
+    set_context: Labels | None = None
+
+
+class PolicySet(Value, frozen=True, kw_only=True):
+    """One policy: id, version, posture, tool profiles, rules in file order.
+
+    sticky_s: how long labels follow a principal and agent into new sessions. confidence_ppm: below it, DEFER (R3.c).
+    """
+
+    policy: str
+    version: int
+    posture: Posture
+    tools: tuple[ToolProfile, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    sticky_s: int = 86_400
+    confidence_ppm: int = 0

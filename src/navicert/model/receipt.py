@@ -1,0 +1,158 @@
+"""Receipt: the signed record of one decision, outcome or event of the log (R5; format in docs/reference/receipts.md).
+
+* Closed schema. Core strings are printable ASCII, no floats, integers within ±(2^53−1), times RFC 3339 UTC.
+* Free text, parameters and outputs stand as commitments; what they hide lies beside, in disclosures (RFC 9901).
+* The signature covers the whole receipt without `signature.value`, so also its own algorithm and key id.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from navicert.model.value import Value
+
+RECEIPT_VERSION = "navicert/1"
+Kind = Literal["decision", "resolution", "outcome", "boot", "key", "policy"]
+
+
+class Log(Value, frozen=True, kw_only=True):
+    """Place in the log. `prev` is the SHA-256 of the entry before, as hex; 64 zeros at the start."""
+
+    origin: str
+    seq: int
+    prev: str
+
+
+class Session(Value, frozen=True, kw_only=True):
+    """Place in the session's own chain of receipts."""
+
+    id: str
+    seq: int
+    prev: str
+
+
+class ActionPart(Value, frozen=True, kw_only=True):
+    """What was to be done. `parameters` and `effective` are commitments; `digest` is the action's own."""
+
+    id: str
+    timestamp: str
+    tool: str
+    operation: str
+    digest: str
+    parameters: str
+    surface: str
+    effective: str | None = None
+    effective_digest: str | None = None
+
+
+class DelegationPart(Value, frozen=True, kw_only=True):
+    """One link of the delegation chain."""
+
+    delegator: str
+    delegatee: str
+    scope: tuple[str, ...]
+    issued_at: str
+    expires_at: str | None = None
+
+
+class Requester(Value, frozen=True, kw_only=True):
+    """Requester context, the five levels of R6.a; `human` is a keyed pseudonym that a disclosure resolves."""
+
+    human: str
+    human_name: str
+    service: str
+    agent: str
+    session: str
+    roles: tuple[str, ...]
+    scope: tuple[str, ...]
+    delegation: tuple[DelegationPart, ...] = ()
+    identity: str
+    evidence: str
+
+
+class PolicyPart(Value, frozen=True, kw_only=True):
+    """Which policy judged, by id, version and content hash."""
+
+    id: str
+    version: int
+    hash: str
+
+
+class DecisionPart(Value, frozen=True, kw_only=True):
+    """What was decided, and by which rules. `reason` is a commitment."""
+
+    result: str
+    policy: PolicyPart
+    rules: tuple[str, ...]
+    classification: str
+    reason_code: str
+    reason: str
+    evaluated: str
+
+
+class ContextPart(Value, frozen=True, kw_only=True):
+    """The accumulated context judged on: digest of the whole, head of its chain, and the labels in clear."""
+
+    hash: str
+    head: str
+    length: int
+    level: str
+    categories: tuple[str, ...]
+
+
+class DeferralPart(Value, frozen=True, kw_only=True):
+    """A wait: its handle, why, and when it ends in DENY."""
+
+    handle: str
+    reason_code: str
+    deadline: str
+
+
+class Execution(Value, frozen=True, kw_only=True):
+    """How a permitted action ended. `output` is a commitment; `error` the type of what the tool raised."""
+
+    completed_at: str
+    success: bool
+    output: str
+    level: str
+    categories: tuple[str, ...]
+    error: str | None = None
+    settled_by: str | None = None
+
+
+class KeyPart(Value, frozen=True, kw_only=True):
+    """A signing key that this record certifies (public part: raw Ed25519, or SEC1 point, base64url)."""
+
+    key_id: str
+    algorithm: str
+    public: str
+
+
+class Signature(Value, frozen=True, kw_only=True):
+    """Ed25519 (RFC 8032) or ECDSA P-256 with SHA-256; `value` is base64url without padding."""
+
+    algorithm: str
+    key_id: str
+    value: str = ""
+
+
+class Receipt(Value, frozen=True, kw_only=True):
+    """One entry of the log. Which parts stand is decided by `kind` (core.seal holds the table)."""
+
+    version: str
+    kind: Kind
+    receipt_id: str
+    at: str
+    log: Log
+    signature: Signature
+    separation: str | None = None
+    session: Session | None = None
+    action: ActionPart | None = None
+    requester_context: Requester | None = None
+    decision: DecisionPart | None = None
+    context: ContextPart | None = None
+    deferral: DeferralPart | None = None
+    execution: Execution | None = None
+    completes: str | None = None
+    key: KeyPart | None = None
+    policy: PolicyPart | None = None

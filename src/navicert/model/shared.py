@@ -1,0 +1,53 @@
+"""What one session cannot hold: rows that sessions share, each under its own version (SharedState, DESIGN.md section 3)."""
+
+from __future__ import annotations
+
+from navicert.model.context import SessionContext
+from navicert.model.labels import NOTHING, Labels
+from navicert.model.value import Value
+
+
+class Sticky(Value, frozen=True, kw_only=True):
+    """Labels that follow a human and an agent into new sessions, until `until` (microseconds)."""
+
+    labels: Labels = NOTHING
+    until: int = 0
+
+
+class Stored(Value, frozen=True, kw_only=True):
+    """Labels of a stored resource: what it was written under. Never shrinks."""
+
+    labels: Labels = NOTHING
+
+
+class TallyRing(Value, frozen=True, kw_only=True):
+    """Permitted actions of one principal and operation, in buckets: start of bucket → (count, amount in millionths)."""
+
+    minutes: dict[int, tuple[int, int]] = {}
+    hours: dict[int, tuple[int, int]] = {}
+    days: dict[int, tuple[int, int]] = {}
+
+
+class InFlight(Value, frozen=True, kw_only=True):
+    """An action that changes something and whose outcome is not recorded; empty `action_id` once it is settled."""
+
+    action_id: str = ""
+    session_id: str = ""
+
+
+class InForce(Value, frozen=True, kw_only=True):
+    """The policy set in force."""
+
+    version: int
+    hash: str
+
+
+ROWS: dict[str, type[Value]] = {
+    "session": SessionContext,
+    "sticky": Sticky,
+    "stored": Stored,
+    "tally": TallyRing,
+    "flight": InFlight,
+    "policy": InForce,
+}
+"""Row keys are `kind/rest`; the kind tells the type of the value."""

@@ -1,0 +1,168 @@
+"""Ports: what the engine needs from the world, as protocols (DESIGN.md section 2).
+
+Each port says what is durable when it returns, who may call it at once, and who retries. None of them turns a failure into
+an answer: they raise, and the engine makes a refusal of it (R1.c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from navicert.model.action import Action
+from navicert.model.commit import Commit
+from navicert.model.context import SessionContext
+from navicert.model.identity import ActionIdentity, Claims, Delegation
+from navicert.model.receipt import Receipt
+from navicert.model.signals import Finding
+from navicert.model.value import Json
+
+
+class Clock(Protocol):
+    """Time. Called from any thread."""
+
+    def now(self) -> int:
+        """Return microseconds since the epoch, UTC."""
+        ...
+
+
+class Ids(Protocol):
+    """Randomness. Called from any thread; from a cryptographic source."""
+
+    def new(self, prefix: str) -> str:
+        """Return a fresh id `prefix_…`, sortable by time, with 80 random bits."""
+        ...
+
+    def salt(self) -> str:
+        """Return 128 random bits, base64url."""
+        ...
+
+
+class Signer(Protocol):
+    """Holds one private key. Called from the journal's writer only; raises `Unavailable` where it cannot sign."""
+
+    @property
+    def key_id(self) -> str:
+        """The id under which trust stores know the public key."""
+        ...
+
+    @property
+    def algorithm(self) -> str:
+        """`Ed25519` or `ES256`."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature over the message: 64 bytes with either algorithm (ES256: r and s, RFC 7518)."""
+        ...
+
+
+class DisclosureKeys(Protocol):
+    """Data keys for disclosures, one per receipt, wrapped for a data subject; kept outside the journal."""
+
+    def wrap(self, subject: str, key: bytes) -> bytes:
+        """Return the 32-byte key wrapped under the subject's key; makes the subject's key, durably, at first use."""
+        ...
+
+    def unwrap(self, subject: str, wrapped: bytes) -> bytes:
+        """Return the data key; raises `IntegrityError` where the subject's key is gone or another one."""
+        ...
+
+
+class IdentityVerifier(Protocol):
+    """Turns claims into an identity with evidence (R6.c). Called from any thread; raises `IdentityError`."""
+
+    inline: bool
+    """True where it neither waits nor blocks, so that it may run in the caller's own thread."""
+
+    def verify(self, claims: Claims, session: str, delegation: tuple[Delegation, ...], now: int) -> ActionIdentity:
+        """Return the verified identity, or raise `IdentityError`."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Measures an action before it is judged. Pure in effect; any failure makes its signals unknown (property 5)."""
+
+    name: str
+    signals: tuple[str, ...]
+    """The names of the signals that it populates; all of them become unknown where it fails."""
+    inline: bool
+    """True where its time is bounded by the size of its input (no waiting): it then runs in the caller's thread."""
+
+    def measure(self, action: Action, parameters: Mapping[str, Json], context: SessionContext) -> Finding:
+        """Return what it finds about the action."""
+        ...
+
+
+class Classifier(Protocol):
+    """Looks at the text of a tool's result and labels it (R2.b). A failure makes the data highest (R2.c)."""
+
+    name: str
+    inline: bool
+
+    def classify(self, text: str) -> Finding:
+        """Return the labels found; `looked=False` where the text cannot be looked at."""
+        ...
+
+
+class Conflict(Exception):  # noqa: N818 - not an error: the engine judges again on the rows as they now stand
+    """Rows that the commit was based on have moved; `keys` names them. Nothing of the commit stands."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        super().__init__(", ".join(keys))
+        self.keys = tuple(keys)
+
+
+class Ticket(Protocol):
+    """A commit on its way. Exactly one of: the receipt as it was signed, or an exception."""
+
+    def wait(self, timeout: float) -> tuple[Receipt, str] | None:
+        """Block until the commit is durable; return its receipt and the SHA-256 of the receipt's bytes.
+
+        Raises what the commit raised, or `Unavailable` after `timeout` seconds. After a time-out the commit may still
+        become durable: the caller must refuse.
+        """
+        ...
+
+    def result(self) -> tuple[Receipt, str] | None:
+        """Return what `wait` returns, or raise what it raises, once the ticket is decided."""
+        ...
+
+    def on_done(self, callback: Callable[[], None]) -> None:
+        """Call back once it is decided, from any thread; at once where it already is."""
+        ...
+
+
+class Journal(Protocol):
+    """The store: rows under compare-and-swap, the context's entries, and the log of receipts.
+
+    Commits are made in the order in which they were enqueued; a commit is durable before its ticket succeeds. Several
+    processes may work on one store. The journal never retries: the engine does, after `Conflict`.
+    """
+
+    inline: bool
+    """True where `read` cannot wait, so that it may run in the caller's own thread."""
+
+    def read(self, keys: Sequence[str]) -> dict[str, tuple[Any, int]]:
+        """Return value and version of each row that exists."""
+        ...
+
+    def enqueue(self, commit: Commit, *, lazy: bool = False) -> Ticket:
+        """Queue a commit; returns at once. `lazy`: nobody waits for it, and it may be made with the next one."""
+        ...
+
+    def receipts_of(self, action_id: str) -> list[tuple[Receipt, str]]:
+        """Return the receipts of one action, in order, each with the SHA-256 of its bytes."""
+        ...
+
+    def close(self) -> None:
+        """Make what is queued durable, and let go of the files."""
+        ...
+
+
+class Executor(Protocol):
+    """What runs a permitted action: the only place with effects. `parameters` are the permit's own bytes."""
+
+    def __call__(self, parameters: bytes) -> Any:
+        """Run the tool; raises what the tool raises."""
+        ...

@@ -1,0 +1,214 @@
+"""Binding: a call's arguments → named parameters → canonical bytes → the arguments that run (property 2, attack family B.5).
+
+* Positional, default and keyword arguments become named parameters of the real signature; defaults are written out.
+* What runs is decoded from the bytes that were judged, by the annotated types; it is never the caller's own object.
+* A parameter that would not survive this is refused when the tool is declared, unless it is `opaque`: passed through
+  unseen, and shown as such.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import msgspec
+
+from navicert.core.canonical import decode_parameters, parameter_bytes
+from navicert.model.errors import InvalidAction
+
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+OPAQUE: Final = "$opaque"
+
+
+class Binding:
+    """The parameters of one callable. `names` are those that policy can see."""
+
+    def __init__(self, tool: str, function: Callable[..., Any], opaque: Iterable[str] = ()) -> None:
+        """Read the signature; raises `TypeError` for a parameter that cannot be bound, saying which and what to do."""
+        self._tool = tool
+        self._signature = inspect.signature(function)
+        hints = _hints(function)
+        parameters = self._signature.parameters
+        first = next(iter(parameters), None)
+        self._opaque = frozenset({*opaque, *({"self"} & {first})})
+        unknown = self._opaque - parameters.keys()
+        if unknown:
+            message = f"`{tool}`: opaque names `{sorted(unknown)[0]}`, which is not a parameter"
+            raise TypeError(message)
+        self._types: dict[str, Any] = {}
+        self._loose: set[str] = set()
+        for name, parameter in parameters.items():
+            if name not in self._opaque:
+                self._types[name] = self._type(name, hints.get(name, Any))
+                if parameter.default is not parameter.empty:
+                    self._plain(name, parameter.default)
+        self.names = tuple(self._types)
+        kinds = {parameter.kind for parameter in parameters.values()}
+        self._extra = next((n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD), None)
+        self._simple = kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+        self._defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+        self._positional = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+    def _type(self, name: str, annotation: Any) -> Any:
+        try:
+            info = msgspec.inspect.type_info(annotation)
+        except (TypeError, NotImplementedError) as error:
+            raise TypeError(self._refused(name, annotation)) from error
+        kinds = set(_walk(info))
+        if any(issubclass(kind, msgspec.inspect.CustomType) for kind in kinds) and not _paths_only(annotation):
+            raise TypeError(self._refused(name, annotation))
+        if any(issubclass(kind, msgspec.inspect.AnyType) for kind in kinds):
+            self._loose.add(name)
+        return annotation
+
+    def _refused(self, name: str, annotation: Any) -> str:
+        word = getattr(annotation, "__name__", annotation)
+        return (
+            f"`{self._tool}`: the parameter `{name}` of type `{word}` has no JSON form, so what is judged would not be "
+            f"what runs; give it a JSON type, or pass opaque=('{name}',) to have it passed through unseen"
+        )
+
+    def _plain(self, name: str, value: Any) -> Any:
+        """Return a parameter as plain JSON values; raises `InvalidAction` where it has no exact JSON form."""
+        if type(value) in _PLAIN or name in self._loose:
+            return value
+        try:
+            return msgspec.to_builtins(value, enc_hook=encode_path, str_keys=True)
+        except (TypeError, ValueError, NotImplementedError, msgspec.MsgspecError, RecursionError) as error:
+            message = f"`{self._tool}`: the parameter `{name}` has no JSON form: {error}"
+            raise InvalidAction(message) from None
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        """Return (canonical parameters, opaque arguments) of one call.
+
+        Raises `TypeError` as the call itself would, and `InvalidAction` for values that cannot be judged.
+        """
+        arguments = self._arguments(args, kwargs)
+        opaque = {name: arguments[name] for name in self._opaque if name in arguments}
+        plain: dict[str, Any] = {}
+        for name, value in arguments.items():
+            if name in self._opaque:
+                plain[name] = {OPAQUE: f"{type(value).__module__}.{type(value).__qualname__}"}
+            elif name == self._extra:
+                clash = value.keys() & arguments.keys()
+                if clash:
+                    message = f"`{self._tool}`: the keyword `{sorted(clash)[0]}` is a parameter already"
+                    raise InvalidAction(message)
+                plain |= {key: self._plain(name, item) for key, item in value.items()}
+            elif type(value) is tuple and self._signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
+                plain[name] = [self._plain(name, item) for item in value]
+            else:
+                plain[name] = self._plain(name, value)
+        data = parameter_bytes(plain)
+        self.unbind(data, opaque)  # a value of the wrong type is refused before anything is judged
+        return data, opaque
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self._simple and len(args) <= len(self._positional):
+            arguments = dict(zip(self._positional, args, strict=False))
+            if not arguments.keys() & kwargs.keys():
+                arguments |= kwargs
+                if arguments.keys() <= self._signature.parameters.keys():
+                    whole = {**self._defaults, **arguments}
+                    if len(whole) == len(self._signature.parameters):
+                        return whole
+        bound = self._signature.bind(*args, **kwargs)  # raises TypeError as Python words it
+        bound.apply_defaults()
+        return bound.arguments
+
+    def unbind(self, data: bytes, opaque: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return the positional and keyword arguments that run, decoded from canonical bytes.
+
+        Raises `InvalidAction` where the parameters do not fit the signature (after a MODIFY, say).
+        """
+        values = decode_parameters(data)
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for name, parameter in self._signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                kwargs |= {key: self._typed(name, item) for key, item in values.items()}
+                values = {}
+                continue
+            if name in opaque:
+                values.pop(name, None)
+                item = opaque[name]
+            elif name in values:
+                raw = values.pop(name)
+                if parameter.kind is parameter.VAR_POSITIONAL:
+                    args += [self._typed(name, part) for part in raw]
+                    continue
+                item = self._typed(name, raw)
+            elif parameter.default is not parameter.empty:
+                item = parameter.default
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                continue
+            else:
+                message = f"`{self._tool}`: the parameter `{name}` is missing"
+                raise InvalidAction(message)
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                kwargs[name] = item
+            else:
+                args.append(item)
+        if values:
+            message = f"`{self._tool}`: there is no parameter `{next(iter(values))}`"
+            raise InvalidAction(message)
+        return args, kwargs
+
+    def _typed(self, name: str, value: Any) -> Any:
+        wanted = self._types[name]
+        if wanted is Any or (wanted is type(value) and wanted in _PLAIN):
+            return value
+        try:
+            return msgspec.convert(value, wanted, dec_hook=_decode_path)
+        except msgspec.ValidationError as error:
+            message = f"`{self._tool}`: the parameter `{name}` does not fit: {error}"
+            raise InvalidAction(message) from None
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(inspect.unwrap(function), include_extras=True)
+    except (NameError, TypeError, AttributeError):
+        return {}
+
+
+def _walk(info: Any) -> Iterable[type]:
+    yield type(info)
+    for field in getattr(info, "__struct_fields__", ()):
+        item = getattr(info, field)
+        parts = item if isinstance(item, tuple) else (item,)
+        for part in parts:
+            if isinstance(part, (msgspec.inspect.Type, msgspec.inspect.Field)):
+                yield from _walk(part)
+
+
+def _paths_only(annotation: Any) -> bool:
+    """Paths are text on the wire; they are the one type beyond msgspec's own that tools take all the time."""
+    if typing.get_origin(annotation) in {types.UnionType, typing.Union, list, tuple, dict}:
+        return all(_paths_only(part) for part in typing.get_args(annotation) if part is not Ellipsis)
+    if isinstance(annotation, type) and issubclass(annotation, PurePath):
+        return True
+    try:
+        kinds = set(_walk(msgspec.inspect.type_info(annotation)))
+    except (TypeError, NotImplementedError):
+        return False
+    return not any(issubclass(kind, msgspec.inspect.CustomType) for kind in kinds)
+
+
+def encode_path(value: Any) -> str:
+    """Return a path as text, for msgspec; raises `NotImplementedError` for anything else."""
+    if isinstance(value, PurePath):
+        return str(value)
+    message = f"`{type(value).__name__}` is not a JSON value"
+    raise NotImplementedError(message)
+
+
+def _decode_path(wanted: type, value: Any) -> Any:
+    if isinstance(wanted, type) and issubclass(wanted, PurePath) and isinstance(value, str):
+        return Path(value) if wanted is Path else wanted(value)
+    message = f"`{wanted}` cannot be made of JSON"
+    raise NotImplementedError(message)

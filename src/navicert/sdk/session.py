@@ -1,0 +1,104 @@
+"""Session: what stands behind an agent's actions while it works for somebody (R2.d, R6).
+
+* The session in force is a context variable: tasks inherit it; `carry` takes it into threads of a pool.
+* The request and the user's later words come from the application, never from the agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from navicert.model.context import Ended, Observed, UserSaid
+from navicert.model.errors import NavicertError
+
+if TYPE_CHECKING:
+    from navicert.engine.engine import Engine
+    from navicert.model.labels import Labels
+    from navicert.model.value import Json
+
+P = ParamSpec("P")
+R = TypeVar("R")
+CURRENT: ContextVar[Session | None] = ContextVar("navicert_session", default=None)
+
+
+class Session:
+    """One session; use it as a context manager (`with` or `async with`), in which governed tools may be called."""
+
+    def __init__(self, engine: Engine, session_id: str) -> None:
+        self._engine = engine
+        self.id = session_id
+        """The session's id, as receipts and `navicert session` name it."""
+        self._tokens: list[Token[Session | None]] = []
+
+    def user_says(self, text: str) -> None:
+        """Add later words of the user. Call it with what the user typed, never with what a tool or a model said."""
+        self._engine.append(self.id, lambda now: UserSaid(text=text, at=now))
+
+    def observe(self, name: str, value: Json, *, source: str) -> None:
+        """Report a fact about the environment, for rules on `context.facts.<name>`.
+
+        Two sources that disagree make the fact undetermined, until they agree again.
+        """
+        self._engine.append(self.id, lambda now: Observed(name=name, value=value, source=source, at=now))
+
+    def delegate(self, *, agent: str, scope: str | list[str] | tuple[str, ...], lasting: timedelta | None = None) -> Session:
+        """Open a child session for another agent: same request and human, these labels, and at most this scope.
+
+        scope: full tool names or patterns (`crm.query`, `email.*`). What the child reads labels this session too.
+        Raises `IdentityError` where the scope would be wider than this session's own.
+        """
+        patterns = (scope,) if isinstance(scope, str) else tuple(scope)
+        expires_at = None
+        if lasting is not None:
+            expires_at = self._engine.now() + int(lasting.total_seconds() * 1_000_000)
+        child = self._engine.delegate(self.id, agent=agent, scope=patterns, expires_at=expires_at)
+        return Session(self._engine, child)
+
+    @property
+    def labels(self) -> Labels:
+        """The labels that this session has taken on so far."""
+        return self._engine.context(self.id).labels
+
+    def carry(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return the function, to be called within this session in another thread: `pool.map(s.carry(send), items)`."""
+
+        def carried(*args: P.args, **kwargs: P.kwargs) -> R:
+            token = CURRENT.set(self)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                CURRENT.reset(token)
+
+        return carried
+
+    def end(self) -> None:
+        """Close the session: nothing more is decided in it, and its context is purged after the retention period."""
+        self._engine.append(self.id, lambda now: Ended(at=now))
+
+    def __enter__(self) -> Self:
+        self._tokens.append(CURRENT.set(self))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        CURRENT.reset(self._tokens.pop())
+        try:
+            self.end()
+        except NavicertError as failure:
+            if error is None:
+                raise
+            error.add_note(f"navicert: the session could not be closed: {failure}")
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        return f"<navicert session {self.id}>"

@@ -1,0 +1,304 @@
+"""Small worlds for the comparison of the two decision points: few words, few fields, many collisions.
+
+* Every policy keeps the restrictions under which a file loads: types per field, classifications per decision, what only
+  some decisions may carry. At most six rules, so at most six are undetermined.
+* Rules without a condition and conditions on facts that are often missing are frequent, so that conflicts, merges, and
+  undetermined rules above, at and below the deciding priority are too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from navicert.core.canonical import Number, canonical_parameters
+from navicert.model.action import Action, Effect, ToolProfile
+from navicert.model.context import Fact, SessionContext
+from navicert.model.decision import Classification, Verdict
+from navicert.model.evaluation import EvaluationInput, SharedFacts
+from navicert.model.identity import ActionIdentity, Claims, Delegation
+from navicert.model.labels import WORST, Labels, Level
+from navicert.model.policy import Condition, Edit, Modification, Operator, PolicySet, Posture, Rule, Tally
+from navicert.model.signals import Signals
+
+NOW = 1_000_000_000_000
+WINDOW = 3_600
+NUMBERS = ("0", "1", "1.0", "0.1", "99.5", "100", "1e2", "101", "9007199254740993")
+OPERANDS = (0, 1, 0.1, 99.5, 100, 101, 9_007_199_254_740_992)
+PLAIN = ("evil", "good", "evil@x.test", "bob@our.test", "a evil b", "Evil", "caf\u00e9", "cafe\u0301", "")
+ODD = ("EVIL", "\uff45vil", "ev\u200bil", "e\u0301vil", "\u202eevil", " evil", "stra\u00dfe", "\ufb01le", "12\u0664")
+PATHS = ("/etc/passwd", "../evil", "/work/evil", "/work/../etc", "a/../evil", "/workshop/evil", "./x//evil", "/work")
+PATTERNS = ("evil", "(?i)evil", "^evil$", r"\d{2}", "our\\.test$", "[A-Z]")
+PARTS = ("evil", "Evil", "good", "bob@our.test", "@our.test", "caf\u00e9", "strasse", "file", "x")
+CATEGORIES = ("PII", "mail", "Money")
+LEVELS = tuple(level.name for level in Level)
+SCOPES = (("*",), ("mail.*",), ("mail.send", "pay.*"), ("crm.read",), ("mail.*", "crm.*", "pay.transfer"), ())
+
+MAIL = ToolProfile(
+    tool="mail.send", effect=Effect.SEND, categories=("mail",), destination=("to", "cc"), content=("body", "path")
+)
+PAY = ToolProfile(
+    tool="pay.transfer", effect=Effect.PAY, categories=("Money", "mail"), destination=("to",), amount=("amount", "fee")
+)
+READ = ToolProfile(tool="crm.read", effect=Effect.READ, resource=("path",))
+PROFILES = (MAIL, PAY, READ)
+
+ORDERED = (Operator.EQ, Operator.NE, Operator.LT, Operator.LE, Operator.GT, Operator.GE)
+LISTED = (Operator.IN, Operator.NOT_IN)
+PARTIAL = (Operator.CONTAINS, Operator.STARTS_WITH, Operator.ENDS_WITH)
+EQUALITY = (Operator.EQ, Operator.NE)
+
+# ---------------------------------------------------------------------------------------------------------- parameters
+
+texts = st.sampled_from((*PLAIN, *PLAIN, *ODD, *PATHS))
+numbers = st.sampled_from(NUMBERS).map(Number)
+scalars = st.one_of(texts, texts, numbers, st.booleans(), st.none())
+objects = st.fixed_dictionaries({}, optional={"city": st.one_of(texts, numbers), "evil": scalars})
+values = st.one_of(texts, texts, numbers, scalars, st.lists(texts, max_size=3), st.lists(scalars, max_size=2), objects)
+_recipients = st.sampled_from((*PLAIN * 4, ODD[0], ODD[2]))
+recipients = st.one_of(_recipients, _recipients, st.lists(_recipients, max_size=3), numbers, st.none(), objects)
+amounts = st.one_of(numbers, numbers, numbers, scalars)
+parameters = st.fixed_dictionaries(
+    {},
+    optional={
+        "to": recipients,
+        "cc": recipients,
+        "body": values,
+        "path": st.one_of(st.sampled_from(PATHS), values),
+        "amount": amounts,
+        "fee": amounts,
+    }
+    | {"meta": st.one_of(objects, values)},
+).map(canonical_parameters)
+
+# ---------------------------------------------------------------------------------------------------------- conditions
+
+
+@st.composite
+def _condition(
+    draw: st.DrawFn, field: str, kinds: tuple[tuple[tuple[Operator, ...], st.SearchStrategy[Any]], ...]
+) -> Any:
+    """One condition on a field: an operator out of those that it may have, and a value that this operator may have."""
+    operators, operands = draw(st.sampled_from(kinds))
+    operator = draw(st.sampled_from(operators))
+    value = draw(st.lists(operands, min_size=1, max_size=2) if operator in LISTED else operands)
+    return Condition(field=field, operator=operator, value=value, negated=draw(st.sampled_from((False, False, True))))
+
+
+_words = st.sampled_from(PARTS)
+_text = (((*ORDERED, *LISTED, *PARTIAL), _words), ((*EQUALITY, *PARTIAL), _words))
+_match = ((Operator.MATCHES,), st.sampled_from(PATTERNS))
+_number = (((*ORDERED, *LISTED), st.sampled_from(OPERANDS)),)
+_small = (((*ORDERED, *LISTED), st.integers(0, 3)),)
+_truth = ((EQUALITY, st.booleans()),)
+_exists = ((Operator.EXISTS,), st.booleans())
+_open = (*_text, _match, *_number, *_truth, _exists)
+
+
+def _listed(words: tuple[str, ...]) -> Any:
+    """What a field that is a list of words may be asked."""
+    return (((*EQUALITY, *LISTED, Operator.CONTAINS, Operator.CONTAINS), st.sampled_from(words)),)
+
+
+_fields: dict[str, Any] = {
+    "tool": ((((*EQUALITY, *LISTED)), st.sampled_from(("mail", "pay", "crm", "m*", "*", "p*"))),),
+    "operation": (((*EQUALITY, *LISTED), st.sampled_from(("send", "transfer", "read", "t*"))),),
+    "effect": (((*EQUALITY, *LISTED), st.sampled_from(("read", "send", "pay"))),),
+    "category": _listed(CATEGORIES),
+    "context.level": (((*ORDERED, *LISTED), st.sampled_from(LEVELS)),),
+    "context.categories": _listed(CATEGORIES),
+    "context.request": (*_text, _match),
+    "context.said": (*_text, _match),
+    "context.length": _small,
+    "context.elapsed_s": (((*ORDERED, *LISTED), st.sampled_from((0, 59, 60, 61))),),
+    "context.actions_last_minute": _small,
+    "context.denied": _small,
+    "context.entities": _listed(("evil", "bob@our.test")),
+    "context.attempts.mail.send": _small,
+    "context.attempts.pay.transfer": _small,
+    "stored.level": (((*ORDERED, *LISTED), st.sampled_from(LEVELS)),),
+    "stored.categories": _listed(CATEGORIES),
+    "identity.human": _text,
+    "identity.service": _text,
+    "identity.agent": (*_text, _match),
+    "identity.roles": _listed(("evil", "admin")),
+    "identity.scope": _listed(("*", "mail.*")),
+    "identity.delegated": _small,
+    "identity.development": _truth,
+}
+_facts: dict[str, Any] = {
+    "context.facts.open": (*_truth, *_truth, _exists),
+    "context.facts.owner": _open,
+    "signals.injection": _number,
+    "signals.words": _open,
+}
+_shapes: dict[str, Any] = {
+    f"parameters.{name}": _open for name in ("to", "body", "path", "amount", "meta", "meta.city", "*")
+} | {"destination": _open, "resource": _open, "amount": (*_number, *_number, _exists), "content": _open}
+
+
+def _of(fields: dict[str, Any]) -> st.SearchStrategy[Condition]:
+    return st.sampled_from(tuple(fields)).flatmap(lambda field: _condition(field, fields[field]))
+
+
+conditions = st.one_of(_of(_shapes), _of(_shapes), _of(_facts), _of(_facts), _of(_fields))
+
+# --------------------------------------------------------------------------------------------------------------- rules
+
+tallies = st.builds(
+    Tally,
+    kind=st.sampled_from(("rate", "total")),
+    per=st.sampled_from(("human", "agent", "destination")),
+    above=st.sampled_from((0, 1, 2, 100_000, 1_000_000, 200_000_000)),
+    window_s=st.just(WINDOW),
+)
+modifications = st.one_of(
+    st.builds(Modification, parameter=st.just("amount"), edit=st.just(Edit.CAP), value=st.sampled_from((1, 99.5, 100))),
+    st.builds(Modification, parameter=st.just("amount"), edit=st.just(Edit.SET), value=st.sampled_from((1, 1.0, "1"))),
+    st.builds(Modification, parameter=st.just("body"), edit=st.just(Edit.REDACT), value=st.sampled_from(PATTERNS)),
+    st.builds(Modification, parameter=st.just("body"), edit=st.just(Edit.SET), value=st.sampled_from(("good", "evil"))),
+    st.builds(
+        Modification, parameter=st.sampled_from(("body", "amount")), edit=st.just(Edit.DROP), value=st.just(True)
+    ),
+    st.builds(Modification, parameter=st.just("path"), edit=st.just(Edit.PREFIX), value=st.just("/work")),
+)
+labels = st.one_of(
+    st.builds(
+        Labels,
+        level=st.sampled_from(Level),
+        categories=st.sets(st.sampled_from(CATEGORIES), max_size=2).map(lambda names: tuple(sorted(names))),
+    ),
+    st.just(Labels()),
+    st.just(WORST),
+)
+
+CLASSES = {
+    Verdict.DENY: (Classification.STATIC, Classification.FORBIDDEN, Classification.CONTEXT_DENY),
+    Verdict.ALLOW: (Classification.STATIC, Classification.CONTEXT_ALLOW),
+    Verdict.STEP_UP: (Classification.STATIC, Classification.CONTEXT_ALLOW),
+    Verdict.DEFER: (Classification.STATIC, Classification.CONTEXT_DEFER),
+    Verdict.MODIFY: (Classification.STATIC,),
+}
+_decisions = st.sampled_from((*Verdict, Verdict.ALLOW, Verdict.MODIFY, Verdict.MODIFY, Verdict.DENY, None))
+
+
+@st.composite
+def rules(draw: st.DrawFn, number: int) -> Rule:
+    """One rule that would load."""
+    decision = draw(_decisions)
+    waits = decision in (Verdict.STEP_UP, Verdict.DEFER)
+    changes = st.lists(modifications, min_size=1, max_size=2, unique_by=lambda change: change.parameter)
+    labelled = decision is None or draw(st.integers(0, 9)) == 0
+    return Rule(
+        id=f"r{number}",
+        match=tuple(draw(st.lists(conditions, max_size=2))),
+        tallies=(draw(tallies),) if draw(st.integers(0, 7)) == 0 else (),
+        decision=decision,
+        classification=draw(st.sampled_from(CLASSES[decision])) if decision else Classification.STATIC,
+        priority=draw(st.sampled_from((0, 1, 2))),
+        modifications=tuple(draw(changes)) if decision is Verdict.MODIFY else (),
+        approvers=("ann",) if decision is Verdict.STEP_UP and draw(st.booleans()) else (),
+        timeout_s=60 if waits and draw(st.booleans()) else None,
+        set_context=draw(labels) if labelled else None,
+    )
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> PolicySet:
+    """One policy set that would load."""
+    declared = draw(st.sets(st.sampled_from(range(len(PROFILES)))))
+    return PolicySet(
+        policy="small",
+        version=1,
+        posture=draw(st.sampled_from(Posture)),
+        tools=tuple(PROFILES[index] for index in sorted(declared)),
+        rules=tuple(draw(rules(number)) for number in range(draw(st.integers(0, 6)))),
+        confidence_ppm=draw(st.sampled_from((0, 0, 600_000))),
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- inputs
+
+
+@st.composite
+def inputs(draw: st.DrawFn) -> EvaluationInput:
+    """One action with all that is known at the moment of decision."""
+    profile = draw(st.sampled_from(PROFILES))
+    tool, _, operation = profile.tool.partition(".")
+    return EvaluationInput(
+        action=Action(
+            action_id="act-1",
+            tool=tool,
+            operation=operation,
+            parameters=draw(parameters),
+            digest="0" * 64,
+            submitted_at=NOW,
+            profile=draw(st.sampled_from((profile, profile, profile, None))),
+        ),
+        identity=draw(identities()),
+        context=draw(contexts()),
+        labels=draw(labels),
+        shared=SharedFacts(stored=draw(labels), tallies=draw(_tallied)),
+        signals=Signals(
+            values=draw(_signals), confidence_ppm=draw(st.sampled_from((None, None, 599_999, 600_000, 900_000)))
+        ),
+        now=NOW,
+    )
+
+
+_tallied = st.dictionaries(
+    st.sampled_from(
+        [f"{kind}|{per}|{WINDOW}" for kind in ("rate", "total") for per in ("human", "agent", "destination")]
+    ),
+    st.sampled_from((0, 1, 2, 100_000, 900_000, 199_900_000)),
+)
+_known: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from((*PLAIN, *ODD)), st.sampled_from(OPERANDS), st.lists(_words, max_size=2), st.none()
+)
+_signals: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {}, optional={"injection": st.sampled_from(OPERANDS), "words": _known}
+)
+
+
+@st.composite
+def identities(draw: st.DrawFn) -> ActionIdentity:
+    """A verified identity; mostly one whose scope is wide enough."""
+    link = Delegation(delegator="ann", delegatee="bot", scope=("*",), issued_at=NOW)
+    return ActionIdentity(
+        human=draw(st.sampled_from(("good", "EVIL"))),
+        service="good",
+        agent=draw(st.sampled_from(("evil", "\uff45vil", "good"))),
+        session="s-1",
+        roles=draw(st.sampled_from(((), ("evil",), ("admin", "EVIL")))),
+        scope=draw(st.sampled_from((*(SCOPES[0],) * 12, *SCOPES))),
+        delegation=(link,) * draw(st.integers(0, 2)),
+        development=draw(st.booleans()),
+    )
+
+
+@st.composite
+def contexts(draw: st.DrawFn) -> SessionContext:
+    """The state of one session; `open` and `owner` are facts that are often missing, and sometimes in dispute."""
+    observed: dict[str, Any] = {"open": draw(st.sampled_from((None, None, True, False)))} | {
+        "owner": draw(st.one_of(st.none(), _known))
+    }
+    return SessionContext(
+        session_id="s-1",
+        request=draw(st.sampled_from(("send good", "EVIL", "evil"))),
+        claims=Claims(),
+        salt="salt",
+        started_at=NOW - draw(st.sampled_from((0, 59_999_999, 60_000_000, 61_000_000))),
+        last_at=NOW,
+        said=draw(st.sampled_from(((), ("evil",), ("good", "Evil")))),
+        length=draw(st.integers(0, 3)),
+        counts=draw(st.dictionaries(st.sampled_from(("mail.send", "pay.transfer")), st.integers(0, 3))),
+        verdicts=draw(st.dictionaries(st.sampled_from(("DENY", "ALLOW")), st.integers(0, 3))),
+        entities=draw(st.sampled_from(((), ("evil",), ("bob@our.test", "EVIL")))),
+        facts=tuple(
+            Fact(name=name, value=value, source="app", at=NOW, conflicting=draw(st.sampled_from((False, False, True))))
+            for name, value in observed.items()
+            if value is not None
+        ),
+        pace=tuple(NOW - age * 1_000_000 for age in draw(st.sampled_from(((), (61, 60, 59), (60,), (30, 1, 0))))),
+    )

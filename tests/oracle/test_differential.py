@@ -1,0 +1,433 @@
+"""The fast decision point answers as the oracle does; and the oracle answers as the pages say, case by case.
+
+`NAVICERT_ORACLE_EXAMPLES` sets how many examples the comparison tries.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+
+from navicert.core.canonical import decode_parameters, parameter_bytes
+from navicert.core.compile import compile_policy
+from navicert.core.evaluate import evaluate
+from navicert.model.action import Action, ToolProfile
+from navicert.model.context import Fact, SessionContext
+from navicert.model.decision import Classification, Verdict
+from navicert.model.evaluation import EvaluationInput, SharedFacts
+from navicert.model.identity import ActionIdentity, Claims
+from navicert.model.labels import NOTHING, WORST, Labels, Level
+from navicert.model.policy import Condition, Edit, Modification, Operator, PolicySet, Posture, Rule, Tally
+from navicert.model.signals import Signals
+from oracle.oracle import judge, judge_fully
+from oracle.strategies import MAIL, NOW, PAY, READ, inputs, policies
+
+EXAMPLES = int(os.environ.get("NAVICERT_ORACLE_EXAMPLES", "2000"))
+ALLOW, DENY, MODIFY, STEP_UP, DEFER = Verdict
+
+# ---------------------------------------------------------------------------------------------------------- comparison
+
+
+@pytest.mark.timeout(0 if EXAMPLES > 2_000 else 120)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@given(given=inputs(), policy=policies())
+def test_the_fast_decision_point_answers_as_the_oracle_does(given: EvaluationInput, policy: PolicySet) -> None:
+    expected = judge_fully(given, policy)
+    event(expected[0])
+
+    decision = evaluate(given, compile_policy(policy))
+
+    assert expected == (decision.verdict, decision.effective), decision.reason
+
+
+# ------------------------------------------------------------------------------------------------------------- builders
+
+
+def fact(name: str, value: Any, *, conflicting: bool = False) -> Fact:
+    return Fact(name=name, value=value, source="app", at=NOW, conflicting=conflicting)
+
+
+def asked(profile: ToolProfile | None = MAIL, name: str = "mail.send", **changes: Any) -> EvaluationInput:
+    """An action; `parameters` as Python values, and the fields of its surroundings by name."""
+    tool, _, operation = (profile.tool if profile else name).partition(".")
+    session: dict[str, Any] = changes.pop("session", {})
+    return EvaluationInput(
+        action=Action(
+            action_id="act-1",
+            tool=tool,
+            operation=operation,
+            parameters=parameter_bytes(changes.pop("parameters", {})),
+            digest="0" * 64,
+            submitted_at=NOW,
+            profile=profile,
+        ),
+        identity=ActionIdentity(
+            human="ann",
+            service="desk",
+            agent="bot",
+            session="s-1",
+            scope=changes.pop("scope", ("*",)),
+            roles=changes.pop("roles", ()),
+        ),
+        context=SessionContext(
+            session_id="s-1", request="send it", claims=Claims(), salt="salt", started_at=NOW, last_at=NOW, **session
+        ),
+        now=NOW,
+        **changes,
+    )
+
+
+def holding(rules: list[Rule], posture: Posture = Posture.DENY, **changes: Any) -> PolicySet:
+    return PolicySet(policy="small", version=1, posture=posture, rules=tuple(rules), **changes)
+
+
+def when(field: str, operator: str, value: Any, *, negated: bool = False) -> Condition:
+    return Condition(field=field, operator=Operator(operator), value=value, negated=negated)
+
+
+def rule(name: str, decision: Verdict | None, *match: Condition, **changes: Any) -> Rule:
+    return Rule(id=name, decision=decision, match=match, **changes)
+
+
+def change(parameter: str, edit: str, value: Any = None) -> Modification:
+    return Modification(parameter=parameter, edit=Edit(edit), value=value)
+
+
+OPEN = when("context.facts.open", "eq", True)  # undetermined where nobody has observed `open`
+FORBIDDEN = {"classification": Classification.FORBIDDEN}
+
+# ----------------------------------------------------------------------------------------------------- before the rules
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        (("*",), ALLOW),
+        (("mail.*",), ALLOW),
+        (("crm.read", "mail.send"), ALLOW),
+        (("mail.sen",), DENY),
+        (("mai.*",), DENY),
+        ((), DENY),
+    ],
+)
+def test_an_action_outside_the_scope_is_denied(scope: tuple[str, ...], expected: Verdict) -> None:
+    assert expected == judge(asked(scope=scope), holding([rule("all", ALLOW)]))
+
+
+def test_a_tool_that_nobody_declares_is_denied_under_every_posture() -> None:
+    for posture in Posture:
+        assert judge(asked(None), holding([rule("all", ALLOW)], posture)) == DENY
+
+
+def test_the_profile_of_the_policy_wins() -> None:
+    policy = holding([], Posture.DECLARED_READS, tools=(ToolProfile(tool="mail.send", effect=READ.effect),))
+
+    assert judge(asked(MAIL), policy) == ALLOW
+    assert judge(asked(None), policy) == ALLOW
+
+
+@pytest.mark.parametrize("to", ["ev\u200bil", " evil", "\uff45vil", ["good", "ev\u200bil"], {"at": ["\uff45vil"]}])
+def test_a_destination_that_names_something_else_in_normal_form_is_denied(to: Any) -> None:
+    assert judge(asked(parameters={"to": to}), holding([rule("all", ALLOW)])) == DENY
+
+
+def test_case_and_composition_do_not_make_a_destination_ambiguous() -> None:
+    assert judge(asked(parameters={"to": ["Evil", "cafe\u0301"]}), holding([rule("all", ALLOW)])) == ALLOW
+
+
+# ----------------------------------------------------------------------------------------------------- how rules decide
+
+
+def test_step_1_a_forbidden_rule_that_matches_denies_whatever_stands_above() -> None:
+    policy = holding([rule("no", DENY, **FORBIDDEN), rule("yes", ALLOW, priority=2)])
+
+    assert judge(asked(), policy) == DENY
+
+
+def test_step_1_a_forbidden_rule_that_is_undetermined_defers_unless_the_rest_denies() -> None:
+    forbidden = rule("no", DENY, OPEN, **FORBIDDEN)
+
+    assert judge(asked(), holding([forbidden, rule("yes", ALLOW, priority=2)])) == DEFER
+    assert judge(asked(), holding([forbidden, rule("also", DENY, priority=2)])) == DENY
+    assert judge(asked(), holding([forbidden])) == DENY
+
+
+def test_step_3_the_highest_matching_priority_decides() -> None:
+    low, high = rule("low", DENY), rule("high", ALLOW, priority=1)
+
+    assert judge(asked(), holding([low, high])) == ALLOW
+    assert judge(asked(), holding([low, rule("aside", ALLOW, when("tool", "eq", "crm"), priority=1)])) == DENY
+
+
+def test_step_3_rules_of_one_priority_that_disagree_defer() -> None:
+    for decision in (DENY, STEP_UP, MODIFY):
+        changes = (change("body", "set", "x"),) if decision is MODIFY else ()
+        policy = holding([rule("one", ALLOW), rule("two", decision, modifications=changes)])
+        assert judge(asked(), policy) == DEFER
+
+
+def test_step_3_rules_of_one_priority_that_agree_are_merged() -> None:
+    one = rule("one", MODIFY, modifications=(change("body", "redact", r"\d{2}"),))
+    two = rule("two", MODIFY, modifications=(change("cc", "drop", value=True), change("path", "set", "p")))
+    given = asked(parameters={"body": "evil 12", "cc": "bob", "to": "ann"})
+
+    verdict, effective = judge_fully(given, holding([one, two]))
+
+    assert verdict == MODIFY
+    assert effective is not None
+    assert decode_parameters(effective) == {"body": "evil ", "path": "p", "to": "ann"}
+
+
+def test_step_3_two_rules_that_modify_the_same_parameter_defer() -> None:
+    one, two = (rule(name, MODIFY, modifications=(change("body", "set", "x"),)) for name in ("one", "two"))
+
+    assert judge_fully(asked(parameters={"body": "y"}), holding([one, two])) == (DEFER, None)
+
+
+@pytest.mark.parametrize(
+    ("posture", "profile", "expected"),
+    [
+        (Posture.DENY, READ, DENY),
+        (Posture.DECLARED_READS, READ, ALLOW),
+        (Posture.DECLARED_READS, MAIL, DENY),
+        (Posture.DECLARED_TOOLS, MAIL, ALLOW),
+    ],
+)
+def test_step_3_without_a_matching_rule_the_posture_answers(
+    posture: Posture, profile: ToolProfile, expected: Verdict
+) -> None:
+    labels_only = rule("label", None, set_context=Labels(level=Level.RESTRICTED))
+
+    assert expected == judge(asked(profile), holding([labels_only], posture))
+
+
+def test_step_4_an_undetermined_rule_defers_only_where_it_could_change_the_answer() -> None:
+    sure = rule("sure", ALLOW, priority=1)
+
+    assert judge(asked(), holding([sure, rule("below", DENY, OPEN, priority=0)])) == ALLOW
+    assert judge(asked(), holding([sure, rule("at", DENY, OPEN, priority=1)])) == DEFER
+    assert judge(asked(), holding([sure, rule("above", DENY, OPEN, priority=2)])) == DEFER
+    assert judge(asked(), holding([sure, rule("same", ALLOW, OPEN, priority=2)])) == ALLOW
+    assert judge(asked(), holding([rule("alone", DENY, OPEN)], Posture.DENY)) == DENY
+    assert judge(asked(), holding([rule("alone", ALLOW, OPEN)], Posture.DENY)) == DEFER
+
+
+def test_step_4_an_undetermined_merge_that_would_change_the_parameters_defers() -> None:
+    one = rule("one", MODIFY, modifications=(change("body", "set", "x"),))
+    two = rule("two", MODIFY, OPEN, modifications=(change("path", "set", "p"),))
+
+    assert judge_fully(asked(), holding([one, two])) == (DEFER, None)
+    assert judge(asked(parameters={"path": "p"}), holding([one, two])) == MODIFY
+
+
+def test_step_4_a_fact_in_dispute_and_a_missing_signal_are_undetermined() -> None:
+    policy = holding([rule("yes", ALLOW, OPEN)])
+
+    assert judge(asked(session={"facts": (fact("open", value=True),)}), policy) == ALLOW
+    assert judge(asked(session={"facts": (fact("open", value=False),)}), policy) == DENY
+    assert judge(asked(session={"facts": (fact("open", value=True, conflicting=True),)}), policy) == DEFER
+    assert judge(asked(), holding([rule("yes", ALLOW, when("signals.injection", "lt", 5))])) == DEFER
+    assert judge(asked(), holding([rule("yes", ALLOW, OPEN, when("tool", "eq", "crm"))])) == DENY
+
+
+def test_step_4_low_confidence_defers_what_is_not_denied() -> None:
+    low = asked(signals=Signals(confidence_ppm=599_999))
+
+    assert judge(low, holding([rule("yes", ALLOW)], confidence_ppm=600_000)) == DEFER
+    assert judge(low, holding([rule("ask", STEP_UP)], confidence_ppm=600_000)) == DEFER
+    assert judge(low, holding([rule("no", DENY)], confidence_ppm=600_000)) == DENY
+    assert judge(low, holding([rule("yes", ALLOW)], confidence_ppm=599_999)) == ALLOW
+    assert judge(asked(), holding([rule("yes", ALLOW)], confidence_ppm=600_000)) == ALLOW
+
+
+def test_step_5_a_modification_that_changes_nothing_counts_as_allow() -> None:
+    capped = holding([rule("cap", MODIFY, modifications=(change("amount", "cap", 100),))])
+
+    assert judge_fully(asked(PAY, parameters={"amount": 100}), capped) == (ALLOW, None)
+    assert judge_fully(asked(PAY, parameters={"amount": 101}), capped) == (MODIFY, b'{"amount":100}')
+
+
+# -------------------------------------------------------------------------------------------------------- modifications
+
+
+@pytest.mark.parametrize(
+    ("edit", "before", "after"),
+    [
+        (change("amount", "cap", 100), {}, {"amount": 100}),
+        (change("amount", "cap", 100), {"amount": 1e300}, {"amount": 100}),
+        (change("amount", "set", "EUR"), {"amount": None}, {"amount": "EUR"}),
+        (change("amount", "drop", value=True), {"amount": 1, "to": "ann"}, {"to": "ann"}),
+        (change("body", "redact", r"\d{2}"), {"body": "a12b34"}, {"body": "ab"}),
+        (change("path", "prefix", "/work"), {"path": "/etc/passwd"}, {"path": "/work/etc/passwd"}),
+        (change("path", "prefix", "/work"), {"path": "../../x"}, {"path": "/work/x"}),
+        (change("path", "prefix", "/work"), {"path": "/work/../etc"}, {"path": "/work/etc"}),
+        (change("path", "prefix", "/work"), {"path": "/workshop/x"}, {"path": "/work/workshop/x"}),
+    ],
+)
+def test_a_modification_makes_of_parameters_what_the_page_says(
+    edit: Modification, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    policy = holding([rule("change", MODIFY, modifications=(edit,))])
+
+    assert judge_fully(asked(PAY, parameters=before), policy) == (MODIFY, parameter_bytes(after))
+
+
+@pytest.mark.parametrize(
+    ("edit", "parameters"),
+    [
+        (change("amount", "cap", 100), {"amount": "1"}),
+        (change("amount", "cap", 100), {"amount": True}),
+        (change("amount", "cap", 100), {"amount": [1]}),
+        (change("body", "redact", "x"), {"body": 12}),
+        (change("path", "prefix", "/work"), {"path": None}),
+    ],
+)
+def test_a_modification_that_cannot_be_applied_denies(edit: Modification, parameters: dict[str, Any]) -> None:
+    policy = holding([rule("change", MODIFY, modifications=(edit,))])
+
+    assert judge_fully(asked(PAY, parameters=parameters), policy) == (DENY, None)
+
+
+@pytest.mark.parametrize("path", ["/work", "/work/x"])
+def test_a_path_under_the_prefix_stays_as_it_is(path: str) -> None:
+    policy = holding([rule("change", MODIFY, modifications=(change("path", "prefix", "/work"),))])
+
+    assert judge_fully(asked(parameters={"path": path}), policy) == (ALLOW, None)
+
+
+# ----------------------------------------------------------------------------------------------- what a condition means
+
+
+def matched(condition: Condition, decision: Verdict, given: EvaluationInput) -> bool | None:
+    """Tell what the oracle takes a condition to be, by the verdict of a policy with this one rule."""
+    posture = Posture.DENY if decision is ALLOW else Posture.DECLARED_TOOLS
+    verdict = judge(given, holding([rule("it", decision, condition)], posture))
+    return None if verdict is DEFER else verdict is decision
+
+
+@pytest.mark.parametrize(
+    ("condition", "parameters", "restricting", "permitting"),
+    [
+        # left out: a plain condition is false; a negated one is true where it restricts, false where it permits
+        (when("parameters.body", "eq", "x"), {}, False, False),
+        (when("parameters.body", "ne", "x"), {}, True, False),
+        (when("parameters.body", "not_in", ["x"]), {}, True, False),
+        (when("parameters.body", "matches", "x", negated=True), {}, True, False),
+        (when("parameters.body", "exists", value=False), {}, True, True),
+        # a value whose type the operator cannot judge
+        (when("parameters.body", "eq", "1"), {"body": 1}, None, None),
+        (when("parameters.body", "eq", 1), {"body": True}, None, None),
+        (when("parameters.body", "matches", "x", negated=True), {"body": None}, None, None),
+        (when("parameters.meta.city", "eq", "x"), {"meta": {"city": "x"}}, True, True),
+        (when("parameters.meta.city", "eq", "x"), {"meta": {}}, False, False),
+        # a rule that restricts also sees the normal form
+        (when("parameters.body", "eq", "evil"), {"body": "EV\u200bIL"}, True, False),
+        (when("parameters.body", "ne", "Evil"), {"body": "Evil"}, True, False),
+        (when("parameters.body", "matches", "^evil$"), {"body": "\uff45vil"}, True, False),
+        # of a list, one is enough to restrict; to permit, all are needed, and at least one
+        (when("destination", "ends_with", "@x"), {"to": ["a@x", "b@y"]}, True, False),
+        (when("destination", "ends_with", "@x"), {"to": "a@x", "cc": ["b@x"]}, True, True),
+        (when("destination", "ends_with", "@x", negated=True), {"to": ["a@x", "b@y"]}, True, False),
+        (when("destination", "eq", "a"), {"to": []}, False, False),
+        (when("parameters.body", "contains", "b"), {"body": ["a", "b"]}, True, False),
+        (when("parameters.body", "contains", "b"), {"body": "abc"}, True, True),
+        # `*` is every value and key at any depth
+        (when("parameters.*", "eq", "city"), {"meta": {"city": "x"}}, True, False),
+        (when("parameters.*", "eq", "x"), {"meta": [{"city": "x"}]}, True, False),
+        (when("parameters.*", "eq", "q"), {"meta": [{"city": 1}]}, None, False),
+        # numbers are exact
+        (when("parameters.body", "gt", 9_007_199_254_740_992), {"body": 9_007_199_254_740_993}, True, True),
+        (when("parameters.body", "eq", 1), {"body": 1.0}, True, True),
+        (when("parameters.body", "in", [1, 2]), {"body": 2}, True, True),
+        # a trailing star is a prefix
+        (when("tool", "eq", "ma*"), {}, True, True),
+        (when("operation", "in", ["x", "se*"]), {}, True, True),
+    ],
+)
+def test_a_condition_is_true_false_or_undetermined(
+    condition: Condition, parameters: dict[str, Any], restricting: bool | None, permitting: bool | None
+) -> None:
+    given = asked(parameters=parameters)
+
+    assert restricting == matched(condition, DENY, given)
+    assert permitting == matched(condition, ALLOW, given)
+
+
+@pytest.mark.parametrize(
+    ("condition", "labels", "restricting", "permitting"),
+    [
+        (when("context.level", "ge", "CONFIDENTIAL"), WORST, True, True),
+        (when("context.level", "lt", "INTERNAL"), NOTHING, True, True),
+        (when("context.level", "in", ["PUBLIC", "RESTRICTED"]), Labels(level=Level.INTERNAL), False, False),
+        (when("context.categories", "contains", "PII"), Labels(categories=("PII", "mail")), True, True),
+        (when("context.categories", "contains", "PII"), Labels(categories=("PII2",)), False, False),
+        (when("context.categories", "contains", "PII", negated=True), NOTHING, True, True),
+        (when("context.categories", "contains", "PII"), WORST, True, False),
+        (when("context.categories", "contains", "PII", negated=True), WORST, True, False),
+    ],
+)
+def test_labels_compare_by_rank_and_the_top_has_every_category(
+    condition: Condition, labels: Labels, restricting: bool, permitting: bool
+) -> None:
+    stored = Condition(
+        field=condition.field.replace("context.", "stored."),
+        operator=condition.operator,
+        value=condition.value,
+        negated=condition.negated,
+    )
+    for each, case in ((condition, asked(labels=labels)), (stored, asked(shared=SharedFacts(stored=labels)))):
+        assert restricting == matched(each, DENY, case)
+        assert permitting == matched(each, ALLOW, case)
+
+
+@pytest.mark.parametrize(
+    ("condition", "session"),
+    [
+        (when("context.said", "eq", "one\ntwo"), {"said": ("one", "two")}),
+        (when("context.actions_last_minute", "eq", 2), {"pace": (NOW - 60_000_001, NOW - 60_000_000, NOW)}),
+        (when("context.denied", "eq", 3), {"verdicts": {"DENY": 3}}),
+        (when("context.denied", "eq", 0), {}),
+        (when("context.attempts.mail.send", "eq", 2), {"counts": {"mail.send": 2}}),
+        (when("context.attempts.pay.transfer", "eq", 0), {"counts": {"mail.send": 2}}),
+        (when("context.entities", "contains", "bob"), {"entities": ("ann", "bob")}),
+        (when("context.elapsed_s", "eq", 0), {}),
+    ],
+)
+def test_what_the_session_has_seen_can_be_asked(condition: Condition, session: dict[str, Any]) -> None:
+    assert matched(condition, DENY, asked(session=session)) is True
+    assert matched(condition, ALLOW, asked(session=session)) is True
+
+
+@pytest.mark.parametrize(
+    ("tally", "parameters", "prior", "expected"),
+    [
+        (Tally(kind="rate", per="agent", above=2, window_s=60), {}, {"rate|agent|60": 1}, False),
+        (Tally(kind="rate", per="agent", above=2, window_s=60), {}, {"rate|agent|60": 2}, True),
+        (Tally(kind="rate", per="agent", above=2, window_s=60), {}, {"rate|human|60": 2}, None),
+        (
+            Tally(kind="total", per="human", above=300_000, window_s=60),
+            {"amount": 0.1},
+            {"total|human|60": 200_000},
+            False,
+        ),
+        (
+            Tally(kind="total", per="human", above=300_000, window_s=60),
+            {"fee": 0.1000001},
+            {"total|human|60": 200_000},
+            True,
+        ),
+        (Tally(kind="total", per="human", above=1, window_s=60), {"amount": 1, "fee": 1}, {"total|human|60": 0}, True),
+        (Tally(kind="total", per="human", above=1, window_s=60), {"amount": "1"}, {"total|human|60": 9}, None),
+        (Tally(kind="total", per="human", above=1, window_s=60), {}, {"total|human|60": 9}, None),
+    ],
+)
+def test_a_tally_counts_this_action_too(
+    tally: Tally, parameters: dict[str, Any], prior: dict[str, int], expected: bool | None
+) -> None:
+    given = asked(PAY, parameters=parameters, shared=SharedFacts(tallies=prior))
+    verdict = judge(given, holding([rule("limit", DENY, tallies=(tally,))], Posture.DECLARED_TOOLS))
+
+    assert expected == {DENY: True, ALLOW: False, DEFER: None}[verdict]
