@@ -60,8 +60,7 @@ def __getattr__(name: str) -> Any:
         from navicert.sdk.session import Session
 
         return Session
-    message = f"module `navicert` has no attribute `{name}`"
-    raise AttributeError(message)
+    raise AttributeError(f"module `navicert` has no attribute `{name}`")
 
 
 __all__ = [

@@ -73,7 +73,7 @@ class Assembled:
         self._stamp = _stamp(self._policy_path)
         clock = SystemClock()
         signer = load_key(home.receipt_key)
-        _must_be_trusted(home, signer)
+        _must_be_trusted(home, config, signer)
         pseudonym = make_pseudonym(read_secret(home.pseudonym_key))
         journal = SqliteJournal(
             home.store,
@@ -109,6 +109,10 @@ class Assembled:
         """Tell whether the policy file is another than the one in force."""
         return _stamp(self._policy_path) != self._stamp
 
+    def look_again(self) -> None:
+        """Have the policy file count as changed."""
+        self._stamp = (-1, -1, -1)
+
     def reload(self) -> None:
         """Read the policy file and put it in force; raises `PolicyError` and changes nothing where it does not load."""
         stamp = _stamp(self._policy_path)
@@ -127,12 +131,13 @@ def open_home(start: Path | None = None) -> Assembled:
     return Assembled(Home(folder), read_config(folder))
 
 
-def make_home(folder: Path, *, origin: str, service: str, policy: str = STARTER_POLICY, algorithm: str = ED25519) -> Home:
+def make_home(
+    folder: Path, *, origin: str, service: str, policy: str = STARTER_POLICY, algorithm: str = ED25519
+) -> Home:
     """Make a home folder with configuration, policy, keys (mode 0600) and trust file; raises where one is there."""
     home = Home(folder)
     if home.config.exists():
-        message = f"{folder}: there is a home already; open it, or choose another folder"
-        raise PolicyError(message)
+        raise PolicyError(f"{folder}: there is a home already; open it, or choose another folder")
     home.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     key = new_key(algorithm)
@@ -157,8 +162,9 @@ def load_policy(path: Path) -> tuple[CompiledPolicy, bytes]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{path}: the policy cannot be read ({error}); without a policy nothing is permitted"
-        raise PolicyError(message) from None
+        raise PolicyError(
+            f"{path}: the policy cannot be read ({error}); without a policy nothing is permitted"
+        ) from None
     policy, _ = read_policy(text, str(path))
     whole = with_builtin(policy)
     return compile_policy(whole, policy_hash(whole)), canonical_policy(whole)
@@ -174,11 +180,14 @@ def make_pseudonym(key: bytes) -> Callable[[str], str]:
     return pseudonym
 
 
-def _must_be_trusted(home: Home, signer: FileKey) -> None:
+def _must_be_trusted(home: Home, config: Config, signer: FileKey) -> None:
     trust = read_trust(home.trust)
+    if trust.origin != config.origin:
+        raise IntegrityError(f"{home.config}: origin `{config.origin}` is not that of the trust file, `{trust.origin}`")
     if all(item.key_id != signer.key_id for item in trust.keys):
-        message = f"{home.trust}: does not list the signing key {signer.key_id}; restore the file, or the key"
-        raise IntegrityError(message)
+        raise IntegrityError(
+            f"{home.trust}: does not list the signing key {signer.key_id}; restore the file, or the key"
+        )
 
 
 def read_trust(path: Path) -> Trust:
@@ -186,11 +195,9 @@ def read_trust(path: Path) -> Trust:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Trust)
     except OSError as error:
-        message = f"{path}: the trust file cannot be read ({error.strerror})"
-        raise IntegrityError(message) from None
+        raise IntegrityError(f"{path}: the trust file cannot be read ({error.strerror})") from None
     except msgspec.MsgspecError as error:
-        message = f"{path}: not a trust file: {error}"
-        raise IntegrityError(message) from None
+        raise IntegrityError(f"{path}: not a trust file: {error}") from None
 
 
 def _config_text(origin: str, service: str) -> str:

@@ -42,8 +42,7 @@ def find_home(start: Path | None = None) -> Path:
     for candidate in (folder, *folder.parents):
         if (candidate / HOME / FILE).is_file():
             return candidate / HOME
-    message = f"{folder}: no {HOME} folder here or above; make one with `navicert init`"
-    raise PolicyError(message)
+    raise PolicyError(f"{folder}: no {HOME} folder here or above; make one with `navicert init`")
 
 
 def read_config(home: Path) -> Config:
@@ -52,17 +51,15 @@ def read_config(home: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror}); make a new home with `navicert init`"
-        raise PolicyError(message) from None
+        raise PolicyError(f"{path}: cannot be read ({error.strerror}); make a new home with `navicert init`") from None
     try:
         config = msgspec.convert(json(read_yaml(text), "the configuration"), Config)
     except Fault as fault:
-        message = f"{path}:{fault.place.line}:{fault.place.column}: {fault}"
-        raise PolicyError(message) from None
+        raise PolicyError(f"{path}:{fault.place.line}:{fault.place.column}: {fault}") from None
     except msgspec.ValidationError as error:
-        message = f"{path}: {str(error)[:1].lower()}{str(error)[1:]}; see docs/reference/configuration.md"
-        raise PolicyError(message) from None
+        raise PolicyError(
+            f"{path}: {str(error)[:1].lower()}{str(error)[1:]}; see docs/reference/configuration.md"
+        ) from None
     if config.identity != "development":
-        message = f"{path}: identity `{config.identity}` is not known; `development` is the only one yet"
-        raise PolicyError(message)
+        raise PolicyError(f"{path}: identity `{config.identity}` is not known; `development` is the only one yet")
     return config

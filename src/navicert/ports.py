@@ -1,7 +1,7 @@
 """Ports: what the engine needs from the world, as protocols (DESIGN.md section 2).
 
-Each port says what is durable when it returns, who may call it at once, and who retries. None of them turns a failure into
-an answer: they raise, and the engine makes a refusal of it (R1.c).
+Each port says what is durable when it returns, who may call it at once, and who retries. None of them turns a failure
+into an answer: they raise, and the engine makes a refusal of it (R1.c).
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ class Signer(Protocol):
     """Holds one private key. Called from the journal's writer only; raises `Unavailable` where it cannot sign."""
 
     @property
+    def inline(self) -> bool:
+        """True where signing cannot wait (a key in memory, not a service), so that the caller's thread may sign."""
+        ...
+
+    @property
     def key_id(self) -> str:
         """The id under which trust stores know the public key."""
         ...
@@ -59,6 +64,11 @@ class Signer(Protocol):
 class DisclosureKeys(Protocol):
     """Data keys for disclosures, one per receipt, wrapped for a data subject; kept outside the journal."""
 
+    @property
+    def inline(self) -> bool:
+        """True where wrapping cannot wait, so that the caller's thread may do it."""
+        ...
+
     def wrap(self, subject: str, key: bytes) -> bytes:
         """Return the 32-byte key wrapped under the subject's key; makes the subject's key, durably, at first use."""
         ...
@@ -71,8 +81,10 @@ class DisclosureKeys(Protocol):
 class IdentityVerifier(Protocol):
     """Turns claims into an identity with evidence (R6.c). Called from any thread; raises `IdentityError`."""
 
-    inline: bool
-    """True where it neither waits nor blocks, so that it may run in the caller's own thread."""
+    @property
+    def inline(self) -> bool:
+        """True where it neither waits nor blocks, so that it may run in the caller's own thread."""
+        ...
 
     def verify(self, claims: Claims, session: str, delegation: tuple[Delegation, ...], now: int) -> ActionIdentity:
         """Return the verified identity, or raise `IdentityError`."""
@@ -83,11 +95,20 @@ class IdentityVerifier(Protocol):
 class Detector(Protocol):
     """Measures an action before it is judged. Pure in effect; any failure makes its signals unknown (property 5)."""
 
-    name: str
-    signals: tuple[str, ...]
-    """The names of the signals that it populates; all of them become unknown where it fails."""
-    inline: bool
-    """True where its time is bounded by the size of its input (no waiting): it then runs in the caller's thread."""
+    @property
+    def name(self) -> str:
+        """Its name, for people."""
+        ...
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The names of the signals that it populates; all of them become unknown where it fails."""
+        ...
+
+    @property
+    def inline(self) -> bool:
+        """True where its time is bounded by the size of its input (no waiting): it then runs in the caller's thread."""
+        ...
 
     def measure(self, action: Action, parameters: Mapping[str, Json], context: SessionContext) -> Finding:
         """Return what it finds about the action."""
@@ -97,15 +118,22 @@ class Detector(Protocol):
 class Classifier(Protocol):
     """Looks at the text of a tool's result and labels it (R2.b). A failure makes the data highest (R2.c)."""
 
-    name: str
-    inline: bool
+    @property
+    def name(self) -> str:
+        """Its name, for people."""
+        ...
+
+    @property
+    def inline(self) -> bool:
+        """True where its time is bounded by the size of its input."""
+        ...
 
     def classify(self, text: str) -> Finding:
         """Return the labels found; `looked=False` where the text cannot be looked at."""
         ...
 
 
-class Conflict(Exception):  # noqa: N818 - not an error: the engine judges again on the rows as they now stand
+class Conflict(Exception):
     """Rows that the commit was based on have moved; `keys` names them. Nothing of the commit stands."""
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -128,6 +156,10 @@ class Ticket(Protocol):
         """Return what `wait` returns, or raise what it raises, once the ticket is decided."""
         ...
 
+    def nudge(self) -> None:
+        """Have the commit made by the journal's own thread: for callers that must not block."""
+        ...
+
     def on_done(self, callback: Callable[[], None]) -> None:
         """Call back once it is decided, from any thread; at once where it already is."""
         ...
@@ -140,8 +172,10 @@ class Journal(Protocol):
     processes may work on one store. The journal never retries: the engine does, after `Conflict`.
     """
 
-    inline: bool
-    """True where `read` cannot wait, so that it may run in the caller's own thread."""
+    @property
+    def inline(self) -> bool:
+        """True where `read` cannot wait, so that it may run in the caller's own thread."""
+        ...
 
     def read(self, keys: Sequence[str]) -> dict[str, tuple[Any, int]]:
         """Return value and version of each row that exists."""

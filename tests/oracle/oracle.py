@@ -1,35 +1,28 @@
 """The oracle: a second policy decision point for one round, from the pages alone; slow, and right."""
 
 import operator
-import posixpath
-from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
-from itertools import product
+from itertools import combinations, product
+from posixpath import normpath
 from typing import Any
 
 import re2
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from navicert.core.canonical import Number, canonical_parameters, parse_parameters
 from navicert.core.text import ambiguous, normal_form
-from navicert.model.action import ToolProfile
 from navicert.model.decision import Verdict
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.labels import Level
 from navicert.model.policy import Condition, Modification, PolicySet, Posture, Rule
 
-some: Callable[..., bool | None] = partial(max, key=[False, None, True].index, default=False)  # Kleene's OR
-every: Callable[..., bool | None] = partial(min, key=[False, None, True].index, default=True)  # Kleene's AND
-ABSENT, UNKNOWN, TOP, BLANK = object(), object(), object(), ""  # BLANK: left by a redaction; the pages do not say
-ORDER: dict[str, Callable[..., bool]] = {name: getattr(operator, name) for name in ("eq", "lt", "le", "gt", "ge")}
-TEXTUAL: dict[str, Callable[..., bool]] = {"starts_with": str.startswith, "ends_with": str.endswith}
-TEXTUAL |= {"contains": operator.contains, "matches": lambda text, pattern: bool(re2.search(pattern, text))}
-
-
-def judge(given: EvaluationInput, policy: PolicySet) -> Verdict:
-    """Return the verdict of one round."""
-    return judge_fully(given, policy)[0]
+some = partial(max, key=[False, None, True].index, default=False)  # Kleene's OR
+every = partial(min, key=[False, None, True].index, default=True)  # Kleene's AND
+ABSENT, UNKNOWN, UNCLASSIFIED = (), object(), object()  # nothing; a value nobody knows; any category
+ORDER = {name: getattr(operator, name) for name in ("eq", "lt", "le", "gt", "ge")}
+TEXTUAL = ORDER | {"contains": operator.contains, "starts_with": str.startswith, "ends_with": str.endswith}
+TEXTUAL["matches"] = lambda text, pattern: bool(re2.search(pattern, text))
 
 
 def judge_fully(given: EvaluationInput, policy: PolicySet) -> tuple[Verdict, bytes | None]:
@@ -37,94 +30,86 @@ def judge_fully(given: EvaluationInput, policy: PolicySet) -> tuple[Verdict, byt
     name, confidence = given.action.name, given.signals.confidence_ppm
     profile = next((tool for tool in policy.tools if tool.tool == name), given.action.profile)
     in_scope = any(p in ("*", name) or (p.endswith(".*") and name.startswith(p[:-1])) for p in given.identity.scope)
-    if profile is None or not in_scope:
+    case = Case(given, profile) if profile and in_scope else None
+    if case is None or any(type(value) is str and ambiguous(value) for value in case.find("destination")):
         return Verdict.DENY, None
-    case = Case(given, profile)
-    if any(type(leaf) is str and ambiguous(leaf) for leaf in leaves(case.find("destination"))):
-        return Verdict.DENY, None
-    rules = [(rule, case.matches(rule)) for rule in policy.rules if rule.decision]
-    unknown = [rule.id for rule, truth in rules if truth is None]
-    worlds = [dict(zip(unknown, world, strict=True)) for world in product((True, False), repeat=len(unknown))]
-    answers = {case.decide([r for r, truth in rules if world.get(r.id, truth)], policy.posture) for world in worlds}
-    answer = answers.pop() if len(answers) == 1 else (Verdict.DEFER, None)
-    uncertain = confidence is not None and confidence < policy.confidence_ppm and answer[0] != "DENY"
+    rules = [replace(r, priority=10**9) if r.classification == "forbidden" else r for r in policy.rules if r.decision]
+    sure, doubtful = ([rule for rule in rules if case.matches(rule) is truth] for truth in (True, None))
+    above = [rule for rule in doubtful if all(rule.priority >= other.priority for other in sure)]
+    worlds = [[*sure, *world] for number in range(len(above) + 1) for world in combinations(above, number)]
+    answers = {case.decide(world, policy.posture) for world in worlds}
+    open_ended = len(answers) > 1 or any(rule.decision in ("MODIFY", "STEP_UP", "DEFER") for rule in above)
+    answer = (Verdict.DEFER, None) if open_ended else answers.pop()
+    uncertain = confidence is not None and confidence < policy.confidence_ppm and answer[0] != Verdict.DENY
     return (Verdict.DEFER, None) if uncertain else answer
 
 
-class Case:
-    """One action under judgement."""
-
-    def __init__(self, given: EvaluationInput, profile: ToolProfile) -> None:
-        context, self.parameters = given.context, parse_parameters(given.action.parameters)
-        fields: dict[str, Any] = {f"context.{name}": value for name, value in asdict(context).items()}
-        fields |= {f"identity.{name}": value for name, value in asdict(given.identity).items()}
-        fields |= {f"context.facts.{fact.name}": fact.value for fact in context.facts if not fact.conflicting}
-        fields |= {f"context.attempts.{name}": count for name, count in context.counts.items()}
-        fields |= {f"signals.{name}": value for name, value in given.signals.values.items()}
-        for h, labels in (("context", given.labels), ("stored", given.shared.stored)):
-            fields |= {f"{h}.level": labels.level, f"{h}.categories": TOP if labels.everything else labels.categories}
+class Case:  # one action under judgement
+    def __init__(self, given: EvaluationInput, profile: Any) -> None:
+        self.given, self.profile, self.parameters = given, profile, parse_parameters(given.action.parameters)
+        context, identity = given.context, given.identity
+        facts = {fact.name: fact.value for fact in context.facts if not fact.conflicting}
+        sources = {"context": asdict(context), "context.facts": facts, "context.attempts": context.counts}
+        sources |= {"identity": asdict(identity), "signals": given.signals.values}
+        fields = {f"{source}.{name}": value for source, found in sources.items() for name, value in found.items()}
+        for source, labels in (("context", given.labels), ("stored", given.shared.stored)):
+            fields[f"{source}.level"] = Level.RESTRICTED if labels.everything else labels.level
+            fields[f"{source}.categories"] = UNCLASSIFIED if labels.everything else labels.categories
         fields |= {"context.denied": context.verdicts.get("DENY", 0), "context.said": "\n".join(context.said)}
         fields["context.elapsed_s"] = (given.now - context.started_at) // 10**6
         fields["context.actions_last_minute"] = sum(given.now - stamp <= 60 * 10**6 for stamp in context.pace)
-        fields |= {"identity.delegated": len(given.identity.delegation), "effect": profile.effect.value}
         fields |= {"tool": given.action.tool, "operation": given.action.operation, "category": profile.categories}
-        self.given, self.profile, self.fields = given, profile, fields
+        fields |= {"identity.delegated": len(identity.delegation), "effect": profile.effect.value}
+        self.fields = {field: list(value) if type(value) is tuple else value for field, value in fields.items()}
 
-    def find(self, field: str) -> list[Any]:
-        """Return what stands in a field, one or several; a tuple is a list by nature, a list came from outside."""
+    def find(self, field: str) -> Any:  # what stands in a field; a list where there may be several values
         head, _, path = field.partition(".")
-        if head in ("destination", "resource", "amount", "content"):
-            return [self.parameters[name] for name in getattr(self.profile, head) if name in self.parameters]
+        if head in ("destination", "resource", "amount", "content") or path == "*":
+            tree = self.parameters if path else [self.parameters.get(name) for name in getattr(self.profile, head)]
+            values = leaves(tree, keys=path == "*") or ABSENT
+            payable = [value if type(value) is Number and exact(value) >= 0 else UNKNOWN for value in values] or ABSENT
+            return payable if head == "amount" else values
         if head != "parameters":
-            return [self.fields.get(field, 0 if field.startswith("context.attempts.") else UNKNOWN)]
-        if path == "*":
-            return leaves(self.parameters, keys=True)
-        tree: Any = self.parameters
+            return self.fields.get(field, 0 if field.startswith("context.attempts.") else UNKNOWN)
+        found = self.parameters
         for key in path.split("."):
-            if type(tree) is not dict or key not in tree:
-                return [] if type(tree) is dict else [UNKNOWN]
-            tree = tree[key]
-        return [tree]
+            found = found.get(key) if type(found) is dict else None if found is None else UNKNOWN
+        return ABSENT if found is None else found
 
-    def matches(self, rule: Rule) -> bool | None:
-        """Tell whether everything that a rule asks for holds."""
+    def matches(self, rule: Rule) -> bool | None:  # whether everything that a rule asks for holds
         truths = [self.holds(condition, rule.decision in ("DENY", "STEP_UP", "DEFER")) for condition in rule.match]
         for tally in rule.tallies:
-            prior = self.given.shared.tallies.get(f"{tally.kind}|{tally.per}|{tally.window_s}")
+            prior = self.given.shared.tallies.get(f"{tally.kind}|{tally.per}|{tally.window_s}", UNKNOWN)
             own = [Fraction(1, 10**6)] if tally.kind == "rate" else [exact(value) for value in self.find("amount")]
-            judges = prior is not None and {*map(type, own)} == {Fraction}
-            truths.append((prior or 0) + sum(own) * 10**6 > tally.above if judges else None)
+            truths.append(prior + sum(own) * 10**6 > tally.above if own and UNKNOWN not in [prior, *own] else None)
         return every(truths)
 
     def holds(self, condition: Condition, restricts: bool) -> bool | None:
         """Restricting: one value is enough, as it stands or in normal form. Permitting: all, and at least one."""
         found, name, operand = self.find(condition.field), condition.operator.value, condition.value
         if name == "exists":
-            return None if UNKNOWN in found else (len(found) > 0) == (operand is not condition.negated)
-        if TOP in found:
-            return restricts
-        positive, whole = {"ne": "eq", "not_in": "in"}.get(name, name), name == "contains"
-        flat = [e for v in found for e in (v if type(v) is list or (type(v) is tuple and not whole) else [v])]
-        truths = []
-        for items in [flat, found] if whole else [flat]:  # has an element the part; or has the list the element
-            forms = product(items, (str, normal_form) if restricts else (str,))
-            sides = [judged(positive, item, operand, form, condition.field) for item, form in forms]
-            sides = [None if side is None else side != (condition.negated != (name != positive)) for side in sides]
-            truths += sides or [restricts and (condition.negated or name != positive)]
-        return some(truths) if restricts else every(truths)
+            return None if found is UNKNOWN else (found is not ABSENT) == (operand is not condition.negated)
+        negated, name = condition.negated or name in ("ne", "not_in"), {"ne": "eq", "not_in": "in"}.get(name, name)
+        if found is UNCLASSIFIED or found in (ABSENT, []):
+            return restricts and (negated or found is UNCLASSIFIED)
+        wide, quantifier = restricts, some if restricts else every
+        if name == "contains" and type(found) is list:  # an element has it as a part, or else is equal
+            wide, quantifier = restricts != negated, every if negated else some
+            name = "contains" if wide else "eq"
+        pairs = product(found if type(found) is list else [found], (str, normal_form) if wide else (str,))
+        truths = [judged(name, value, operand, form) for value, form in pairs]
+        return quantifier([None if truth is None else truth != negated for truth in truths])
 
     def decide(self, matching: list[Rule], posture: Posture) -> tuple[Verdict, bytes | None]:
         """Answer in a world where it is known which rules match."""
         if not matching:
             passes = posture == "declared_tools" or (posture == "declared_reads" and self.profile.effect == "read")
             return (Verdict.ALLOW if passes else Verdict.DENY), None
-        ranks = [(rule.classification == "forbidden", rule.priority) for rule in matching]
-        top = [rule for rule, rank in zip(matching, ranks, strict=True) if rank == max(ranks)]
+        top = [rule for rule in matching if rule.priority == max(other.priority for other in matching)]
         edits, decisions = [edit for rule in top for edit in rule.modifications], {rule.decision for rule in top}
-        if len(decisions) > 1 or len({edit.parameter for edit in edits}) < len(edits):
-            return Verdict.DEFER, None
-        if decisions != {Verdict.MODIFY}:
-            return decisions.pop() or Verdict.DENY, None
+        conflict = len(decisions) > 1 or len({edit.parameter for edit in edits}) < len(edits)
+        if conflict or not edits:
+            return Verdict.DEFER if conflict else decisions.pop(), None
         new = {edit.parameter: changed(edit, self.parameters.get(edit.parameter, ABSENT)) for edit in edits}
         if UNKNOWN in new.values():
             return Verdict.DENY, None
@@ -132,42 +117,34 @@ class Case:
         return (Verdict.ALLOW, None) if after == self.given.action.parameters else (Verdict.MODIFY, after)
 
 
-def judged(name: str, value: Any, operand: Any, form: Any, field: str = "") -> bool | None:
+def judged(name: str, value: Any, operand: Any, form: Any) -> bool | None:
     """Compare number with number, text with text, level with level, truth with truth; the rest is undetermined."""
     if name == "in":
-        return some([judged("eq", value, one, form, field) for one in operand])
-    if name == "contains" and type(value) in (list, tuple):
-        return some([judged("eq", element, operand, form) for element in value])
-    if field in ("tool", "operation") and name == "eq" and operand.endswith("*"):
-        name, operand = "starts_with", operand[:-1]
-    left, right = exact(value, form), Level[operand] if type(value) is Level else exact(operand)
-    operators = ORDER | TEXTUAL if type(left) is str else ORDER
-    judges = type(left) is type(right) and type(left) in (str, bool, Level, Fraction) and name in operators
-    return operators[name](left, right) if judges else None
+        return some([judged("eq", value, one, form) for one in operand])
+    left = exact(value, form)
+    right = Level[operand] if type(value) is Level else exact(operand, str if name == "matches" else form)
+    judges = {} if type(left) is not type(right) else TEXTUAL if type(left) is str else ORDER
+    return judges[name](left, right) if name in judges else None
 
 
-def exact(value: Any, form: Any = str) -> Any:
-    """Return a number exactly as its source text says it, a text in a form, and anything else as it is."""
-    if type(value) in (Number, int, float):
-        return Fraction(str(value))
-    return form(value) if type(value) is str else value
+def exact(value: Any, form: Any = str) -> Any:  # a number exactly as its source says it, a text in a form
+    return Fraction(str(value)) if type(value) in (Number, int, float) else form(value) if type(value) is str else value
 
 
-def leaves(tree: Any, keys: bool = False) -> list[Any]:
-    """Return every value (and key) at any depth."""
+def leaves(tree: Any, keys: bool = False) -> list[Any]:  # every value (and key) at any depth; `null` is none
     if type(tree) is dict:
-        return [leaf for key in tree for leaf in [key] * keys + leaves(tree[key], keys)]
-    return [leaf for item in tree for leaf in leaves(item, keys)] if type(tree) is list else [tree]
+        return [*tree] * keys + leaves([*tree.values()], keys)
+    return [leaf for each in tree for leaf in leaves(each, keys)] if type(tree) is list else [tree] * (tree is not None)
 
 
-def changed(edit: Modification, old: Any) -> Any:
-    """Return what a modification makes of a value; unknown where it cannot be applied."""
-    if edit.edit in ("set", "drop") or old is ABSENT:
-        return edit.value if edit.edit in ("set", "cap") else ABSENT
-    if edit.edit == "cap" and type(exact(old)) is Fraction:
-        return edit.value if exact(old) > exact(edit.value) else old
-    if edit.edit == "redact" and type(old) is str:
-        return re2.sub(edit.value, BLANK, old)
-    root, path = ("/" + str(edit.value).strip("/")).rstrip("/"), posixpath.normpath("/" + str(old).lstrip("/"))
-    under = path if (path + "/").startswith(root + "/") else posixpath.normpath(root + path)
-    return under if edit.edit == "prefix" and type(old) is str else UNKNOWN
+def changed(edit: Modification, old: Any, inside: bool = False) -> Any:  # unknown: it cannot be applied
+    if edit.edit in ("set", "drop") or (old in (ABSENT, None) and not inside):
+        return {"set": edit.value, "cap": edit.value, "drop": ABSENT}.get(edit.edit, old)
+    if type(old) is list and edit.edit != "cap":
+        return UNKNOWN if UNKNOWN in (items := [changed(edit, item, inside=True) for item in old]) else items
+    if type(old) is not (Number if edit.edit == "cap" else str):
+        return UNKNOWN
+    if edit.edit != "prefix":
+        return min(old, edit.value, key=exact) if edit.edit == "cap" else re2.sub(edit.value, "[redacted]", old)
+    root, path = normpath(edit.value), normpath(old)
+    return path if f"{path}/".startswith(f"{root}/") else normpath(f"{root}//{normpath('/' + old)}")

@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from navicert.core.canonical import Number, canonical_parameters
 from navicert.model.action import Action, Effect, ToolProfile
@@ -24,13 +27,13 @@ from navicert.model.signals import Signals
 
 NOW = 1_000_000_000_000
 WINDOW = 3_600
-NUMBERS = ("0", "1", "1.0", "0.1", "99.5", "100", "1e2", "101", "9007199254740993")
+NUMBERS = ("0", "1", "1.0", "0.1", "99.5", "100", "1e2", "101", "9007199254740993", "-0", "-1", "-99.5")
 OPERANDS = (0, 1, 0.1, 99.5, 100, 101, 9_007_199_254_740_992)
 PLAIN = ("evil", "good", "evil@x.test", "bob@our.test", "a evil b", "Evil", "caf\u00e9", "cafe\u0301", "")
 ODD = ("EVIL", "\uff45vil", "ev\u200bil", "e\u0301vil", "\u202eevil", " evil", "stra\u00dfe", "\ufb01le", "12\u0664")
-PATHS = ("/etc/passwd", "../evil", "/work/evil", "/work/../etc", "a/../evil", "/workshop/evil", "./x//evil", "/work")
+PATHS = ("/etc/passwd", "../evil", "/work/evil", "/work/../etc", "work/evil", "//work", "/workshop/x", "./x//evil", "")
 PATTERNS = ("evil", "(?i)evil", "^evil$", r"\d{2}", "our\\.test$", "[A-Z]")
-PARTS = ("evil", "Evil", "good", "bob@our.test", "@our.test", "caf\u00e9", "strasse", "file", "x")
+PARTS = ("evil", "Evil", "EVIL", "vi", "good", "bob@our.test", "@our.test", "caf\u00e9", "strasse", "file", "x")
 CATEGORIES = ("PII", "mail", "Money")
 LEVELS = tuple(level.name for level in Level)
 SCOPES = (("*",), ("mail.*",), ("mail.send", "pay.*"), ("crm.read",), ("mail.*", "crm.*", "pay.transfer"), ())
@@ -54,22 +57,24 @@ EQUALITY = (Operator.EQ, Operator.NE)
 texts = st.sampled_from((*PLAIN, *PLAIN, *ODD, *PATHS))
 numbers = st.sampled_from(NUMBERS).map(Number)
 scalars = st.one_of(texts, texts, numbers, st.booleans(), st.none())
-objects = st.fixed_dictionaries({}, optional={"city": st.one_of(texts, numbers), "evil": scalars})
-values = st.one_of(texts, texts, numbers, scalars, st.lists(texts, max_size=3), st.lists(scalars, max_size=2), objects)
+objects = st.fixed_dictionaries({}, optional={"city": st.one_of(texts, numbers, st.none()), "evil": scalars})
+lists = st.one_of(st.lists(texts, max_size=3), st.lists(texts, max_size=3), st.lists(scalars, max_size=2))
+nested = st.lists(st.one_of(objects, lists, scalars), max_size=2)
+values = st.one_of(texts, texts, numbers, scalars, lists, lists, nested, objects)
 _recipients = st.sampled_from((*PLAIN * 4, ODD[0], ODD[2]))
-recipients = st.one_of(_recipients, _recipients, st.lists(_recipients, max_size=3), numbers, st.none(), objects)
-amounts = st.one_of(numbers, numbers, numbers, scalars)
+recipients = st.one_of(_recipients, _recipients, st.lists(_recipients, max_size=3), numbers, st.none(), objects, nested)
+amounts = st.one_of(numbers, numbers, numbers, scalars, st.lists(numbers, max_size=2), nested)
 parameters = st.fixed_dictionaries(
     {},
     optional={
         "to": recipients,
         "cc": recipients,
-        "body": values,
+        "body": st.one_of(texts, values),
         "path": st.one_of(st.sampled_from(PATHS), values),
         "amount": amounts,
         "fee": amounts,
-    }
-    | {"meta": st.one_of(objects, values)},
+        "meta": st.one_of(objects, values),
+    },
 ).map(canonical_parameters)
 
 # ---------------------------------------------------------------------------------------------------------- conditions
@@ -83,7 +88,8 @@ def _condition(
     operators, operands = draw(st.sampled_from(kinds))
     operator = draw(st.sampled_from(operators))
     value = draw(st.lists(operands, min_size=1, max_size=2) if operator in LISTED else operands)
-    return Condition(field=field, operator=operator, value=value, negated=draw(st.sampled_from((False, False, True))))
+    negated = operator not in (Operator.NE, Operator.NOT_IN) and draw(st.sampled_from((False, False, True)))
+    return Condition(field=field, operator=operator, value=value, negated=negated)
 
 
 _words = st.sampled_from(PARTS)
@@ -101,11 +107,22 @@ def _listed(words: tuple[str, ...]) -> Any:
     return (((*EQUALITY, *LISTED, Operator.CONTAINS, Operator.CONTAINS), st.sampled_from(words)),)
 
 
+def _texts(words: tuple[str, ...]) -> Any:
+    """What a field that is a list of texts may be asked: also for parts and patterns, and whether it is there."""
+    return (*_listed(words), *_listed(words), (PARTIAL, st.sampled_from(words)), _match, _exists)
+
+
 _fields: dict[str, Any] = {
-    "tool": ((((*EQUALITY, *LISTED)), st.sampled_from(("mail", "pay", "crm", "m*", "*", "p*"))),),
-    "operation": (((*EQUALITY, *LISTED), st.sampled_from(("send", "transfer", "read", "t*"))),),
+    "tool": (
+        ((*EQUALITY, *LISTED), st.sampled_from(("mail", "pay", "crm", "Mail"))),
+        ((Operator.STARTS_WITH,), st.sampled_from(("m", "M", "", "pa"))),  # how `m*` is read
+    ),
+    "operation": (
+        ((*EQUALITY, *LISTED), st.sampled_from(("send", "transfer", "read"))),
+        ((Operator.STARTS_WITH,), st.sampled_from(("t", "se"))),
+    ),
     "effect": (((*EQUALITY, *LISTED), st.sampled_from(("read", "send", "pay"))),),
-    "category": _listed(CATEGORIES),
+    "category": _texts(CATEGORIES),
     "context.level": (((*ORDERED, *LISTED), st.sampled_from(LEVELS)),),
     "context.categories": _listed(CATEGORIES),
     "context.request": (*_text, _match),
@@ -114,7 +131,7 @@ _fields: dict[str, Any] = {
     "context.elapsed_s": (((*ORDERED, *LISTED), st.sampled_from((0, 59, 60, 61))),),
     "context.actions_last_minute": _small,
     "context.denied": _small,
-    "context.entities": _listed(("evil", "bob@our.test")),
+    "context.entities": _texts(("evil", "bob@our.test")),
     "context.attempts.mail.send": _small,
     "context.attempts.pay.transfer": _small,
     "stored.level": (((*ORDERED, *LISTED), st.sampled_from(LEVELS)),),
@@ -122,8 +139,8 @@ _fields: dict[str, Any] = {
     "identity.human": _text,
     "identity.service": _text,
     "identity.agent": (*_text, _match),
-    "identity.roles": _listed(("evil", "admin")),
-    "identity.scope": _listed(("*", "mail.*")),
+    "identity.roles": _texts(("evil", "admin")),
+    "identity.scope": _texts(("*", "mail.*")),
     "identity.delegated": _small,
     "identity.development": _truth,
 }
@@ -158,10 +175,13 @@ modifications = st.one_of(
     st.builds(Modification, parameter=st.just("amount"), edit=st.just(Edit.SET), value=st.sampled_from((1, 1.0, "1"))),
     st.builds(Modification, parameter=st.just("body"), edit=st.just(Edit.REDACT), value=st.sampled_from(PATTERNS)),
     st.builds(Modification, parameter=st.just("body"), edit=st.just(Edit.SET), value=st.sampled_from(("good", "evil"))),
+    st.builds(Modification, parameter=st.sampled_from(("body", "amount")), edit=st.just(Edit.DROP), value=st.none()),
     st.builds(
-        Modification, parameter=st.sampled_from(("body", "amount")), edit=st.just(Edit.DROP), value=st.just(True)
+        Modification,
+        parameter=st.just("path"),
+        edit=st.just(Edit.PREFIX),
+        value=st.sampled_from(("/work", "/work/", "work", "/")),
     ),
-    st.builds(Modification, parameter=st.just("path"), edit=st.just(Edit.PREFIX), value=st.just("/work")),
 )
 labels = st.one_of(
     st.builds(
@@ -174,13 +194,13 @@ labels = st.one_of(
 )
 
 CLASSES = {
-    Verdict.DENY: (Classification.STATIC, Classification.FORBIDDEN, Classification.CONTEXT_DENY),
+    Verdict.DENY: (Classification.STATIC, Classification.CONTEXT_DENY, Classification.FORBIDDEN),
     Verdict.ALLOW: (Classification.STATIC, Classification.CONTEXT_ALLOW),
     Verdict.STEP_UP: (Classification.STATIC, Classification.CONTEXT_ALLOW),
     Verdict.DEFER: (Classification.STATIC, Classification.CONTEXT_DEFER),
     Verdict.MODIFY: (Classification.STATIC,),
 }
-_decisions = st.sampled_from((*Verdict, Verdict.ALLOW, Verdict.MODIFY, Verdict.MODIFY, Verdict.DENY, None))
+_decisions = st.sampled_from((*Verdict, Verdict.ALLOW, *(Verdict.MODIFY,) * 4, None))
 
 
 @st.composite
@@ -192,7 +212,7 @@ def rules(draw: st.DrawFn, number: int) -> Rule:
     labelled = decision is None or draw(st.integers(0, 9)) == 0
     return Rule(
         id=f"r{number}",
-        match=tuple(draw(st.lists(conditions, max_size=2))),
+        match=tuple(draw(conditions) for _ in range(draw(st.sampled_from((0, 0, 0, 1, 1, 2))))),
         tallies=(draw(tallies),) if draw(st.integers(0, 7)) == 0 else (),
         decision=decision,
         classification=draw(st.sampled_from(CLASSES[decision])) if decision else Classification.STATIC,
@@ -213,38 +233,12 @@ def policies(draw: st.DrawFn) -> PolicySet:
         version=1,
         posture=draw(st.sampled_from(Posture)),
         tools=tuple(PROFILES[index] for index in sorted(declared)),
-        rules=tuple(draw(rules(number)) for number in range(draw(st.integers(0, 6)))),
+        rules=tuple(draw(rules(number)) for number in range(draw(st.sampled_from((0, 1, 2, 2, 3, 3, 4, 5, 6))))),
         confidence_ppm=draw(st.sampled_from((0, 0, 600_000))),
     )
 
 
 # -------------------------------------------------------------------------------------------------------------- inputs
-
-
-@st.composite
-def inputs(draw: st.DrawFn) -> EvaluationInput:
-    """One action with all that is known at the moment of decision."""
-    profile = draw(st.sampled_from(PROFILES))
-    tool, _, operation = profile.tool.partition(".")
-    return EvaluationInput(
-        action=Action(
-            action_id="act-1",
-            tool=tool,
-            operation=operation,
-            parameters=draw(parameters),
-            digest="0" * 64,
-            submitted_at=NOW,
-            profile=draw(st.sampled_from((profile, profile, profile, None))),
-        ),
-        identity=draw(identities()),
-        context=draw(contexts()),
-        labels=draw(labels),
-        shared=SharedFacts(stored=draw(labels), tallies=draw(_tallied)),
-        signals=Signals(
-            values=draw(_signals), confidence_ppm=draw(st.sampled_from((None, None, 599_999, 600_000, 900_000)))
-        ),
-        now=NOW,
-    )
 
 
 _tallied = st.dictionaries(
@@ -261,44 +255,72 @@ _signals: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 
-@st.composite
-def identities(draw: st.DrawFn) -> ActionIdentity:
-    """A verified identity; mostly one whose scope is wide enough."""
-    link = Delegation(delegator="ann", delegatee="bot", scope=("*",), issued_at=NOW)
-    return ActionIdentity(
-        human=draw(st.sampled_from(("good", "EVIL"))),
-        service="good",
-        agent=draw(st.sampled_from(("evil", "\uff45vil", "good"))),
-        session="s-1",
-        roles=draw(st.sampled_from(((), ("evil",), ("admin", "EVIL")))),
-        scope=draw(st.sampled_from((*(SCOPES[0],) * 12, *SCOPES))),
-        delegation=(link,) * draw(st.integers(0, 2)),
-        development=draw(st.booleans()),
-    )
+def _anywhere(kind: type[Any], fixed: dict[str, Any], **choices: Sequence[Any]) -> st.SearchStrategy[Any]:
+    """Values of a kind whose fields have any of these choices; one draw instead of one per field, for speed."""
+    rows = tuple(product(*choices.values()))
+    return st.sampled_from(rows).map(lambda row: kind(**fixed, **dict(zip(choices, row, strict=True))))
+
+
+_link = Delegation(delegator="ann", delegatee="bot", scope=("*",), issued_at=NOW)
+identities = _anywhere(
+    ActionIdentity,
+    {"service": "good", "session": "s-1"},
+    human=("good", "EVIL"),
+    agent=("evil", "\uff45vil", "good"),
+    roles=((), ("evil",), ("admin", "EVIL")),
+    scope=(*(SCOPES[0],) * 18, *SCOPES),  # mostly wide enough
+    delegation=((), (_link,), (_link, _link)),
+    development=(False, True),
+)
+sessions = _anywhere(
+    SessionContext,
+    {"session_id": "s-1", "claims": Claims(), "salt": "salt", "last_at": NOW},
+    request=("send good", "EVIL", "evil"),
+    started_at=(NOW, NOW - 59_999_999, NOW - 60_000_000, NOW - 61_000_000),
+    said=((), ("evil",), ("good", "Evil")),
+    length=(0, 1, 2, 3),
+    counts=({}, {"mail.send": 1}, {"mail.send": 3, "pay.transfer": 2}),
+    verdicts=({}, {"DENY": 2}, {"ALLOW": 1}),
+    entities=((), ("evil",), ("bob@our.test", "EVIL")),
+    pace=((), (NOW - 61 * 10**6, NOW - 60 * 10**6, NOW - 59 * 10**6), (NOW - 60 * 10**6,), (NOW - 30 * 10**6, NOW)),
+)
 
 
 @st.composite
 def contexts(draw: st.DrawFn) -> SessionContext:
     """The state of one session; `open` and `owner` are facts that are often missing, and sometimes in dispute."""
-    observed: dict[str, Any] = {"open": draw(st.sampled_from((None, None, True, False)))} | {
-        "owner": draw(st.one_of(st.none(), _known))
-    }
-    return SessionContext(
-        session_id="s-1",
-        request=draw(st.sampled_from(("send good", "EVIL", "evil"))),
-        claims=Claims(),
-        salt="salt",
-        started_at=NOW - draw(st.sampled_from((0, 59_999_999, 60_000_000, 61_000_000))),
-        last_at=NOW,
-        said=draw(st.sampled_from(((), ("evil",), ("good", "Evil")))),
-        length=draw(st.integers(0, 3)),
-        counts=draw(st.dictionaries(st.sampled_from(("mail.send", "pay.transfer")), st.integers(0, 3))),
-        verdicts=draw(st.dictionaries(st.sampled_from(("DENY", "ALLOW")), st.integers(0, 3))),
-        entities=draw(st.sampled_from(((), ("evil",), ("bob@our.test", "EVIL")))),
-        facts=tuple(
-            Fact(name=name, value=value, source="app", at=NOW, conflicting=draw(st.sampled_from((False, False, True))))
-            for name, value in observed.items()
-            if value is not None
+    seen: dict[str, Any] = {"open": draw(st.sampled_from((None, None, True, False))), "owner": draw(_known)}
+    disputed = draw(st.sampled_from((False, False, True)))
+    facts = tuple(
+        Fact(name=name, value=value, source="app", at=NOW, conflicting=disputed)
+        for name, value in seen.items()
+        if value is not None
+    )
+    session: SessionContext = replace(draw(sessions), facts=facts)
+    return session
+
+
+@st.composite
+def inputs(draw: st.DrawFn) -> EvaluationInput:
+    """One action with all that is known at the moment of decision."""
+    profile = draw(st.sampled_from(PROFILES))
+    tool, _, operation = profile.tool.partition(".")
+    return EvaluationInput(
+        action=Action(
+            action_id="act-1",
+            tool=tool,
+            operation=operation,
+            parameters=draw(parameters),
+            digest="0" * 64,
+            submitted_at=NOW,
+            profile=draw(st.sampled_from((*(profile,) * 7, None))),
         ),
-        pace=tuple(NOW - age * 1_000_000 for age in draw(st.sampled_from(((), (61, 60, 59), (60,), (30, 1, 0))))),
+        identity=draw(identities),
+        context=draw(contexts()),
+        labels=draw(labels),
+        shared=SharedFacts(stored=draw(labels), tallies=draw(_tallied)),
+        signals=Signals(
+            values=draw(_signals), confidence_ppm=draw(st.sampled_from((None, None, 599_999, 600_000, 900_000)))
+        ),
+        now=NOW,
     )

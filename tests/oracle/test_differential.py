@@ -22,7 +22,7 @@ from navicert.model.identity import ActionIdentity, Claims
 from navicert.model.labels import NOTHING, WORST, Labels, Level
 from navicert.model.policy import Condition, Edit, Modification, Operator, PolicySet, Posture, Rule, Tally
 from navicert.model.signals import Signals
-from oracle.oracle import judge, judge_fully
+from oracle.oracle import judge_fully
 from oracle.strategies import MAIL, NOW, PAY, READ, inputs, policies
 
 EXAMPLES = int(os.environ.get("NAVICERT_ORACLE_EXAMPLES", "2000"))
@@ -31,7 +31,7 @@ ALLOW, DENY, MODIFY, STEP_UP, DEFER = Verdict
 # ---------------------------------------------------------------------------------------------------------- comparison
 
 
-@pytest.mark.timeout(0 if EXAMPLES > 2_000 else 120)
+@pytest.mark.timeout(0 if EXAMPLES > 2_000 else 300)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(given=inputs(), policy=policies())
 def test_the_fast_decision_point_answers_as_the_oracle_does(given: EvaluationInput, policy: PolicySet) -> None:
@@ -94,6 +94,10 @@ def rule(name: str, decision: Verdict | None, *match: Condition, **changes: Any)
 
 def change(parameter: str, edit: str, value: Any = None) -> Modification:
     return Modification(parameter=parameter, edit=Edit(edit), value=value)
+
+
+def judge(given: EvaluationInput, policy: PolicySet) -> Verdict:
+    return judge_fully(given, policy)[0]
 
 
 OPEN = when("context.facts.open", "eq", True)  # undetermined where nobody has observed `open`
@@ -178,7 +182,7 @@ def test_step_3_rules_of_one_priority_that_agree_are_merged() -> None:
 
     assert verdict == MODIFY
     assert effective is not None
-    assert decode_parameters(effective) == {"body": "evil ", "path": "p", "to": "ann"}
+    assert decode_parameters(effective) == {"body": "evil [redacted]", "path": "p", "to": "ann"}
 
 
 def test_step_3_two_rules_that_modify_the_same_parameter_defer() -> None:
@@ -220,7 +224,19 @@ def test_step_4_an_undetermined_merge_that_would_change_the_parameters_defers() 
     two = rule("two", MODIFY, OPEN, modifications=(change("path", "set", "p"),))
 
     assert judge_fully(asked(), holding([one, two])) == (DEFER, None)
-    assert judge(asked(parameters={"path": "p"}), holding([one, two])) == MODIFY
+    assert judge(asked(parameters={"path": "p"}), holding([one, two])) == DEFER  # even where it would change nothing
+
+
+@pytest.mark.parametrize("decision", [MODIFY, STEP_UP, DEFER])
+def test_step_4_an_undetermined_rule_that_brings_more_than_a_verdict_always_defers(decision: Verdict) -> None:
+    changes = (change("path", "set", "p"),) if decision is MODIFY else ()
+    doubtful = rule("maybe", decision, OPEN, priority=1, modifications=changes)
+
+    for sure in (DENY, STEP_UP, ALLOW):
+        assert judge(asked(), holding([rule("sure", sure, priority=1), doubtful])) == DEFER
+        assert judge(asked(), holding([rule("sure", sure, priority=2), doubtful])) == sure
+    assert judge(asked(), holding([doubtful])) == DEFER
+    assert judge(asked(), holding([rule("no", DENY, **FORBIDDEN), doubtful])) == DENY
 
 
 def test_step_4_a_fact_in_dispute_and_a_missing_signal_are_undetermined() -> None:
@@ -260,7 +276,11 @@ def test_step_5_a_modification_that_changes_nothing_counts_as_allow() -> None:
         (change("amount", "cap", 100), {"amount": 1e300}, {"amount": 100}),
         (change("amount", "set", "EUR"), {"amount": None}, {"amount": "EUR"}),
         (change("amount", "drop", value=True), {"amount": 1, "to": "ann"}, {"to": "ann"}),
-        (change("body", "redact", r"\d{2}"), {"body": "a12b34"}, {"body": "ab"}),
+        (change("body", "redact", r"\d{2}"), {"body": "a12b34"}, {"body": "a[redacted]b[redacted]"}),
+        (change("body", "redact", "x"), {"body": ["ax", ["x"]]}, {"body": ["a[redacted]", ["[redacted]"]]}),
+        (change("amount", "cap", 100), {"amount": None}, {"amount": 100}),
+        (change("path", "prefix", "/work"), {"path": ["x", "/work/y"]}, {"path": ["/work/x", "/work/y"]}),
+        (change("path", "prefix", "work/"), {"path": "/work/./x"}, {"path": "work/work/x"}),
         (change("path", "prefix", "/work"), {"path": "/etc/passwd"}, {"path": "/work/etc/passwd"}),
         (change("path", "prefix", "/work"), {"path": "../../x"}, {"path": "/work/x"}),
         (change("path", "prefix", "/work"), {"path": "/work/../etc"}, {"path": "/work/etc"}),
@@ -282,7 +302,8 @@ def test_a_modification_makes_of_parameters_what_the_page_says(
         (change("amount", "cap", 100), {"amount": True}),
         (change("amount", "cap", 100), {"amount": [1]}),
         (change("body", "redact", "x"), {"body": 12}),
-        (change("path", "prefix", "/work"), {"path": None}),
+        (change("path", "prefix", "/work"), {"path": ["x", None]}),
+        (change("body", "redact", "x"), {"body": {"x": "x"}}),
     ],
 )
 def test_a_modification_that_cannot_be_applied_denies(edit: Modification, parameters: dict[str, Any]) -> None:
@@ -291,7 +312,7 @@ def test_a_modification_that_cannot_be_applied_denies(edit: Modification, parame
     assert judge_fully(asked(PAY, parameters=parameters), policy) == (DENY, None)
 
 
-@pytest.mark.parametrize("path", ["/work", "/work/x"])
+@pytest.mark.parametrize("path", ["/work", "/work/x", None, []])
 def test_a_path_under_the_prefix_stays_as_it_is(path: str) -> None:
     policy = holding([rule("change", MODIFY, modifications=(change("path", "prefix", "/work"),))])
 
@@ -317,22 +338,43 @@ def matched(condition: Condition, decision: Verdict, given: EvaluationInput) -> 
         (when("parameters.body", "not_in", ["x"]), {}, True, False),
         (when("parameters.body", "matches", "x", negated=True), {}, True, False),
         (when("parameters.body", "exists", value=False), {}, True, True),
+        # `null` is absent too
+        (when("parameters.body", "eq", "x"), {"body": None}, False, False),
+        (when("parameters.body", "ne", "x"), {"body": None}, True, False),
+        (when("destination", "eq", "a"), {"to": None, "cc": "a"}, True, True),
+        (when("parameters.meta.city", "not_in", ["x"]), {"meta": None}, True, False),
+        (when("parameters.*", "eq", "x"), {"meta": {"city": None}, "body": "x"}, True, False),
+        (when("parameters.*", "eq", "city"), {"meta": {"city": None}}, True, False),
         # a value whose type the operator cannot judge
         (when("parameters.body", "eq", "1"), {"body": 1}, None, None),
         (when("parameters.body", "eq", 1), {"body": True}, None, None),
-        (when("parameters.body", "matches", "x", negated=True), {"body": None}, None, None),
+        (when("parameters.body", "matches", "x", negated=True), {"body": 1}, None, None),
         (when("parameters.meta.city", "eq", "x"), {"meta": {"city": "x"}}, True, True),
         (when("parameters.meta.city", "eq", "x"), {"meta": {}}, False, False),
         # a rule that restricts also sees the normal form
         (when("parameters.body", "eq", "evil"), {"body": "EV\u200bIL"}, True, False),
-        (when("parameters.body", "ne", "Evil"), {"body": "Evil"}, True, False),
+        (when("parameters.body", "ne", "Evil"), {"body": "Evil"}, False, False),
+        (when("parameters.body", "eq", "EV\u200bil"), {"body": "evil"}, True, False),
+        (when("parameters.body", "matches", "^Evil$"), {"body": "EVIL"}, False, False),
         (when("parameters.body", "matches", "^evil$"), {"body": "\uff45vil"}, True, False),
         # of a list, one is enough to restrict; to permit, all are needed, and at least one
         (when("destination", "ends_with", "@x"), {"to": ["a@x", "b@y"]}, True, False),
         (when("destination", "ends_with", "@x"), {"to": "a@x", "cc": ["b@x"]}, True, True),
         (when("destination", "ends_with", "@x", negated=True), {"to": ["a@x", "b@y"]}, True, False),
         (when("destination", "eq", "a"), {"to": []}, False, False),
-        (when("parameters.body", "contains", "b"), {"body": ["a", "b"]}, True, False),
+        (when("destination", "exists", value=True), {"to": []}, False, False),
+        (when("parameters.to", "exists", value=True), {"to": []}, True, True),
+        (when("parameters.to", "eq", "a", negated=True), {"to": []}, True, False),
+        (when("destination", "eq", "a"), {"to": [{"x": ["a"]}]}, True, True),
+        # `contains` asks a list for an element: equal to permit and under `not` to restrict, else with the part in it
+        (when("parameters.body", "contains", "b"), {"body": ["a", "b"]}, True, True),
+        (when("parameters.body", "contains", "b"), {"body": ["a", "xB"]}, True, False),
+        (when("parameters.body", "contains", "b", negated=True), {"body": ["a", "xB"]}, True, False),
+        (when("parameters.body", "contains", "b", negated=True), {"body": ["a", "b"]}, False, False),
+        (when("parameters.body", "contains", "b", negated=True), {"body": ["a"]}, True, True),
+        (when("parameters.body", "contains", "1"), {"body": 1}, None, None),
+        # a way through what is not an object
+        (when("parameters.meta.city", "exists", value=False), {"meta": "x"}, None, None),
         (when("parameters.body", "contains", "b"), {"body": "abc"}, True, True),
         # `*` is every value and key at any depth
         (when("parameters.*", "eq", "city"), {"meta": {"city": "x"}}, True, False),
@@ -343,8 +385,7 @@ def matched(condition: Condition, decision: Verdict, given: EvaluationInput) -> 
         (when("parameters.body", "eq", 1), {"body": 1.0}, True, True),
         (when("parameters.body", "in", [1, 2]), {"body": 2}, True, True),
         # a trailing star is a prefix
-        (when("tool", "eq", "ma*"), {}, True, True),
-        (when("operation", "in", ["x", "se*"]), {}, True, True),
+        (when("tool", "starts_with", "ma"), {}, True, True),
     ],
 )
 def test_a_condition_is_true_false_or_undetermined(
@@ -363,10 +404,13 @@ def test_a_condition_is_true_false_or_undetermined(
         (when("context.level", "lt", "INTERNAL"), NOTHING, True, True),
         (when("context.level", "in", ["PUBLIC", "RESTRICTED"]), Labels(level=Level.INTERNAL), False, False),
         (when("context.categories", "contains", "PII"), Labels(categories=("PII", "mail")), True, True),
-        (when("context.categories", "contains", "PII"), Labels(categories=("PII2",)), False, False),
-        (when("context.categories", "contains", "PII", negated=True), NOTHING, True, True),
+        (when("context.categories", "contains", "PII"), Labels(categories=("PII",)), True, True),
+        (when("context.categories", "contains", "PII"), Labels(categories=("mail",)), False, False),
+        (when("context.categories", "contains", "PII", negated=True), NOTHING, True, False),
         (when("context.categories", "contains", "PII"), WORST, True, False),
         (when("context.categories", "contains", "PII", negated=True), WORST, True, False),
+        (when("context.categories", "ne", "PII"), WORST, True, False),
+        (when("context.level", "ne", "RESTRICTED"), WORST, False, False),
     ],
 )
 def test_labels_compare_by_rank_and_the_top_has_every_category(
@@ -392,13 +436,31 @@ def test_labels_compare_by_rank_and_the_top_has_every_category(
         (when("context.denied", "eq", 0), {}),
         (when("context.attempts.mail.send", "eq", 2), {"counts": {"mail.send": 2}}),
         (when("context.attempts.pay.transfer", "eq", 0), {"counts": {"mail.send": 2}}),
-        (when("context.entities", "contains", "bob"), {"entities": ("ann", "bob")}),
+        (when("context.entities", "contains", "bob"), {"entities": ("bob",)}),
         (when("context.elapsed_s", "eq", 0), {}),
     ],
 )
 def test_what_the_session_has_seen_can_be_asked(condition: Condition, session: dict[str, Any]) -> None:
     assert matched(condition, DENY, asked(session=session)) is True
     assert matched(condition, ALLOW, asked(session=session)) is True
+
+
+def test_a_negative_amount_is_undetermined_and_lists_of_facts_have_several_values() -> None:
+    cheap = when("amount", "le", 100)
+    several = {"facts": (fact("who", value=["a", "b"]),)}
+
+    for decision, expected in ((DENY, True), (ALLOW, False)):
+        assert matched(cheap, decision, asked(PAY, parameters={"amount": -1})) is None
+        assert matched(cheap, decision, asked(PAY, parameters={"amount": 1})) is True
+        assert matched(when("context.facts.who", "eq", "a"), decision, asked(session=several)) is expected
+
+
+def test_a_rule_that_only_labels_never_decides_and_one_that_allows_and_labels_permits() -> None:
+    labelled = {"set_context": Labels(level=Level.RESTRICTED)}
+    evil = when("parameters.body", "eq", "evil")
+
+    assert judge(asked(), holding([rule("label", None, **labelled, priority=9), rule("yes", ALLOW)])) == ALLOW
+    assert judge(asked(parameters={"body": "EVIL"}), holding([rule("both", ALLOW, evil, **labelled)])) == DENY
 
 
 @pytest.mark.parametrize(
@@ -421,6 +483,7 @@ def test_what_the_session_has_seen_can_be_asked(condition: Condition, session: d
         ),
         (Tally(kind="total", per="human", above=1, window_s=60), {"amount": 1, "fee": 1}, {"total|human|60": 0}, True),
         (Tally(kind="total", per="human", above=1, window_s=60), {"amount": "1"}, {"total|human|60": 9}, None),
+        (Tally(kind="total", per="human", above=1, window_s=60), {"amount": -1}, {"total|human|60": 9}, None),
         (Tally(kind="total", per="human", above=1, window_s=60), {}, {"total|human|60": 9}, None),
     ],
 )

@@ -57,16 +57,18 @@ rules:
 
 TOKENS = sorted({
     *re.findall(r"\w+|[^\w\s]", SEED),
-    "\t", "\n", "\n  ", "\r", "---", "...", "&a", "*a", "!!str", "! ", "<<: ", "? ", ": ", "- ", "|\n", ">-\n",
-    "%YAML 1.1\n", "%", "@", "`", '"', '"\\u202e"', '"\\U00110000"', '"\\x', "\u202e", "\u200b", "\ud800", "\ufeff", "\x00", "\x85",
-    "\u2028", "0123", "0x1f", "1e999", "1e-999", ".nan", "-.inf", "~", "null", "True", "yes", "9" * 30, "1" + "_" * 50, "0e999",
-    "static", "gte", "regex", "[" * 40, "{a: " * 40, "not: ", "'*'", "#", "# ",
+    *("\t", "\n", "\n  ", "\r", "---", "...", "&a", "*a", "!!str", "! ", "<<: ", "? ", ": ", "- ", "|\n", ">-\n", "%"),
+    *("%YAML 1.1\n", "@", "`", '"', '"\\u202e"', '"\\U00110000"', '"\\x', "[" * 40, "{a: " * 40, "not: ", "'*'"),
+    *("#", "\u00a0", "\u202e", "\u200b", "\ud800", "\ufeff", "\x00", "\x85", "\u2028", "~", "null", "True", "regex"),
+    *("# ", "yes", "gte", "0123", "0x1f", "1e999", "1e-999", ".nan", "-.inf", "9" * 30, "1" + "_" * 50, "0e999"),
 })  # fmt: skip
 
 any_text = st.text(st.characters(codec=None), max_size=200)
 yaml_text = st.lists(st.sampled_from(TOKENS), max_size=60).map(" ".join) | st.lists(st.sampled_from(TOKENS)).map(
     "".join
 )
+SEED_BYTES = canonical_policy(read_policy(SEED)[0])
+SEED_HASH = policy_hash(read_policy(SEED)[0])
 
 
 @st.composite
@@ -130,7 +132,7 @@ def test_any_text_is_read_or_refused(text):
     assert outcome(text) == outcome(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(mutated() | swapped())
 def test_a_mutated_policy_is_read_or_refused(text):
     assert outcome(text) == outcome(text)
@@ -139,7 +141,7 @@ def test_a_mutated_policy_is_read_or_refused(text):
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60) | st.tuples(st.integers(0, 2000), st.binary(max_size=3)))
 def test_changed_bytes_are_refused_or_are_another_policy(change):
-    data = canonical_policy(read_policy(SEED)[0])
+    data = SEED_BYTES
     if isinstance(change, tuple):
         at, piece = change
         changed = data[:at] + piece + data[at + len(piece) :]
@@ -179,7 +181,7 @@ def test_layout_and_key_order_do_not_change_the_hash(chance, flow, style, width,
         content, Dumper=Dumper, sort_keys=False, default_flow_style=flow, default_style=style, width=width,
         indent=indent, explicit_start=marks, explicit_end=marks, line_break=line_break,
     )  # fmt: skip
-    assert policy_hash(read_policy(SEED)[0]) == policy_hash(read_policy(text)[0])
+    assert policy_hash(read_policy(text)[0]) == SEED_HASH
 
 
 class Dumper(yaml.SafeDumper):
@@ -207,7 +209,7 @@ def test_comments_and_blank_lines_do_not_change_the_hash(additions):
     ]
     for at, addition in additions:
         lines[open_for_comments[at % len(open_for_comments)]] += addition
-    assert policy_hash(read_policy(SEED)[0]) == policy_hash(read_policy("\n".join(lines))[0])
+    assert policy_hash(read_policy("\n".join(lines))[0]) == SEED_HASH
 
 
 @pytest.mark.parametrize("size", [1_000, 200_000])

@@ -32,9 +32,9 @@ def read_secret(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode & 0o777
         if mode & 0o077:
-            message = f"{path}: others can read this key (mode {mode:04o}); run `chmod 600 {path}`"
-            raise IntegrityError(message)
+            raise IntegrityError(f"{path}: others can read this key (mode {mode:04o}); run `chmod 600 {path}`")
         return path.read_bytes()
     except OSError as error:
-        message = f"{path}: the key cannot be read ({error.strerror}); restore it from your backup"
-        raise IntegrityError(message) from None
+        raise IntegrityError(
+            f"{path}: the key cannot be read ({error.strerror}); restore it from your backup"
+        ) from None

@@ -53,6 +53,7 @@ def begin(entry: Opened) -> SessionContext:
         last_at=entry.at,
         parent=entry.parent,
         delegation=entry.delegation,
+        said=entry.said,
         labels=entry.inherited,
         length=1,
         head=entry_digest("", state_bytes(entry)),
@@ -81,16 +82,14 @@ def accumulate(context: SessionContext, entry: ContextEntry) -> SessionContext:
         case Ended():
             return _replace(grown, ended_at=entry.at)
         case Opened():
-            message = f"session `{context.session_id}` is opened twice"
-            raise IntegrityError(message)
+            raise IntegrityError(f"session `{context.session_id}` is opened twice")
 
 
 def fold(entries: list[ContextEntry]) -> SessionContext:
     """Return the context that a whole chain of entries makes; the first must open the session."""
     first, *rest = entries
     if not isinstance(first, Opened):
-        message = "the chain does not begin with the opening of a session"
-        raise IntegrityError(message)
+        raise IntegrityError("the chain does not begin with the opening of a session")
     context = begin(first)
     for entry in rest:
         context = accumulate(context, entry)
@@ -107,9 +106,7 @@ def _attempt(context: SessionContext, entry: Attempt) -> SessionContext:
     if entry.verdict in _PERMITTING:
         opened = (
             *opened,
-            OpenAction(
-                action_id=entry.action_id, name=entry.name, digest=entry.digest, owner=entry.owner, at=entry.at
-            ),
+            OpenAction(action_id=entry.action_id, name=entry.name, digest=entry.digest, owner=entry.owner, at=entry.at),
         )
     fresh = tuple(dict.fromkeys(text for text in entry.entities if text not in context.entities))
     return _replace(
@@ -148,6 +145,5 @@ def _observe(facts: tuple[Fact, ...], entry: Observed) -> tuple[Fact, ...]:
     conflicting = any(value != values[0] or type(value) is not type(values[0]) for value in values)
     kept = [_replace(item, conflicting=conflicting) if item.name == entry.name else item for item in kept]
     if len(kept) > FACTS:
-        message = f"a session holds at most {FACTS} facts; `{entry.name}` is one too many"
-        raise IntegrityError(message)
+        raise IntegrityError(f"a session holds at most {FACTS} facts; `{entry.name}` is one too many")
     return tuple(kept)

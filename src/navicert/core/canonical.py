@@ -1,8 +1,8 @@
 """Canonical bytes (RFC 8785), in two profiles (DESIGN.md section 4).
 
 * *Receipts*: printable ASCII, no floats, integers within ±(2^53−1); there every common serialiser agrees byte for byte.
-* *Parameters*: anything that JSON can hold. Keys are sorted and strings escaped as RFC 8785 says, but a number keeps its
-  source text, so that 1.0 stays 1.0 and a 64-bit id stays exact.
+* *Parameters*: anything that JSON can hold. Keys are sorted and strings escaped as RFC 8785 says, but a number keeps
+  its source text, so that 1.0 stays 1.0 and a 64-bit id stays exact.
 * What has no single meaning is refused: NaN, duplicate keys, keys that are not text, lone surrogates, depth, size.
 """
 
@@ -42,7 +42,10 @@ def receipt_bytes(value: msgspec.Struct | dict[str, Json]) -> bytes:
 
 def state_bytes(value: msgspec.Struct) -> bytes:
     """Return deterministic bytes of one of our own values, for hashing and keeping; not for foreign verifiers."""
-    return _sorted.encode(value)
+    try:
+        return _sorted.encode(value)
+    except TypeError:  # keys that are no text, as the buckets of a tally
+        return _sorted.encode(msgspec.to_builtins(value, str_keys=True))
 
 
 def _guard(value: object) -> None:
@@ -69,7 +72,7 @@ def percent(text: str) -> str:
     if text.isascii() and text.isprintable() and "%" not in text:
         return text
     data = text.encode("utf-8", "surrogatepass")
-    return "".join(chr(b) if b in _PRINTABLE and b != 0x25 else f"%{b:02X}" for b in data)  # noqa: PLR2004 - 0x25 is `%`
+    return "".join(chr(b) if b in _PRINTABLE and b != 0x25 else f"%{b:02X}" for b in data)
 
 
 def parameter_bytes(value: dict[str, Any]) -> bytes:
@@ -82,15 +85,13 @@ def parameter_bytes(value: dict[str, Any]) -> bytes:
     try:
         data = _deterministic.encode(value) if simple else _render(value).encode()
     except UnicodeEncodeError:
-        message = "a text holds a lone surrogate; send valid Unicode"
-        raise InvalidAction(message) from None
+        raise InvalidAction("a text holds a lone surrogate; send valid Unicode") from None
     return _sized(data)
 
 
 def _sized(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
-        message = f"the parameters take {len(data)} bytes; at most {MAX_BYTES} can be judged"
-        raise InvalidAction(message)
+        raise InvalidAction(f"the parameters take {len(data)} bytes; at most {MAX_BYTES} can be judged")
     return data
 
 
@@ -99,33 +100,35 @@ def _check(value: Any, depth: int) -> bool:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return True
-    if kind is int:
-        if -_HUGE < value < _HUGE:
-            return True
-        message = "an integer has more than 300 digits"
-        raise InvalidAction(message)
-    if kind is float:
-        if math.isfinite(value):
-            return True
-        message = f"the number {value} has no JSON form"
-        raise InvalidAction(message)
+    if kind is int or kind is float:
+        return _check_number(value)
+    if kind is Number:
+        return False
     if depth > MAX_DEPTH:
-        message = f"the parameters are nested deeper than {MAX_DEPTH} levels"
-        raise InvalidAction(message)
+        raise InvalidAction(f"the parameters are nested deeper than {MAX_DEPTH} levels")
     if kind is dict:
         simple = True
         for key, item in value.items():
             if type(key) is not str:
-                message = f"the key {key!r:.40} is not text; keys that only become text on the wire can collide"
-                raise InvalidAction(message)
+                raise InvalidAction(
+                    f"the key {key!r:.40} is not text; keys that only become text on the wire can collide"
+                )
             simple = _check(item, depth + 1) and key.isascii() and simple
         return simple
     if kind is list:
-        return all([_check(item, depth + 1) for item in value])
-    if kind is Number:
-        return False
-    message = f"a value of type `{kind.__name__}` is not a JSON value; pass text, numbers, lists or objects"
-    raise InvalidAction(message)
+        simple = True
+        for item in value:
+            simple = _check(item, depth + 1) and simple
+        return simple
+    raise InvalidAction(f"a value of type `{kind.__name__}` is not a JSON value; pass text, numbers, lists or objects")
+
+
+def _check_number(value: float) -> bool:
+    if type(value) is int and not -_HUGE < value < _HUGE:
+        raise InvalidAction("an integer has more than 300 digits")
+    if not math.isfinite(value):
+        raise InvalidAction(f"the number {value} has no JSON form")
+    return True
 
 
 def parse_parameters(data: bytes) -> dict[str, Any]:
@@ -143,42 +146,41 @@ def parse_parameters(data: bytes) -> dict[str, Any]:
             parse_constant=_constant,
             object_pairs_hook=_object,
         )
+        _check(value, 1)
+        if b"\\u" in data:
+            _render(value).encode()  # only an escape can make a lone surrogate
+    except UnicodeEncodeError:
+        message = "a text holds a lone surrogate; send valid Unicode"
+        raise InvalidAction(message) from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        message = f"the parameters are not JSON: {error}"
-        raise InvalidAction(message) from None
+        raise InvalidAction(f"the parameters are not JSON: {error}") from None
     except RecursionError:
-        message = f"the parameters are nested deeper than {MAX_DEPTH} levels"
-        raise InvalidAction(message) from None
+        raise InvalidAction(f"the parameters are nested deeper than {MAX_DEPTH} levels") from None
     if type(value) is not dict:
-        message = "the parameters are not an object; name each of them"
-        raise InvalidAction(message)
+        raise InvalidAction("the parameters are not an object; name each of them")
     return value
 
 
 def _integer(text: str) -> Number:
-    if len(text) > 300:  # noqa: PLR2004 - as in _check
-        message = "an integer has more than 300 digits"
-        raise InvalidAction(message)
+    if len(text) > 300:
+        raise InvalidAction("an integer has more than 300 digits")
     return Number(text)
 
 
 def _float(text: str) -> Number:
     if not math.isfinite(float(text)):
-        message = f"the number {text:.40} is beyond the range of a double"
-        raise InvalidAction(message)
+        raise InvalidAction(f"the number {text:.40} is beyond the range of a double")
     return Number(text)
 
 
 def _constant(text: str) -> Number:
-    message = f"`{text}` is not a JSON number"
-    raise InvalidAction(message)
+    raise InvalidAction(f"`{text}` is not a JSON number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        message = "an object has the same key twice; readers differ on which one counts"
-        raise InvalidAction(message)
+        raise InvalidAction("an object has the same key twice; readers differ on which one counts")
     return value
 
 
@@ -188,8 +190,7 @@ def canonical_parameters(value: dict[str, Any]) -> bytes:
     try:
         return _sized(_render(value).encode())
     except UnicodeEncodeError:
-        message = "a text holds a lone surrogate; send valid Unicode"
-        raise InvalidAction(message) from None
+        raise InvalidAction("a text holds a lone surrogate; send valid Unicode") from None
 
 
 def _render(value: Any) -> str:
@@ -209,6 +210,5 @@ def decode_parameters(data: bytes) -> dict[str, Any]:
     """Return the parameters as Python values, from canonical bytes."""
     value = msgspec.json.decode(data)
     if type(value) is not dict:
-        message = "the parameters are not an object; name each of them"
-        raise InvalidAction(message)
+        raise InvalidAction("the parameters are not an object; name each of them")
     return value

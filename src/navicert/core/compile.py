@@ -14,7 +14,7 @@ from typing import Any, Final
 import re2
 
 from navicert.core.fields import ABSENT, UNKNOWN, Many, Subject, amount_micros, getter
-from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, every, negate
+from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, either, every, negate
 from navicert.core.text import normal_form
 from navicert.model.action import ToolProfile
 from navicert.model.decision import Classification, Verdict
@@ -45,7 +45,9 @@ class CompiledRule:
         """Return the fields of this rule whose conditions are undetermined, for the receipt and for people."""
         restricting = self.rule.decision not in PERMITTING
         conditions = [item for item in self.rule.match if item.field not in {"tool", "operation"}]
-        found = [item.field for item in conditions if _condition(item, restricting=restricting)(subject) == UNDETERMINED]
+        found = [
+            item.field for item in conditions if _condition(item, restricting=restricting)(subject) == UNDETERMINED
+        ]
         return tuple(found + [item.kind for item in self.rule.tallies if _tally(item)(subject) == UNDETERMINED])
 
 
@@ -101,8 +103,9 @@ def _names(rule: Rule, tool: str, operation: str) -> bool:
     texts = {"tool": tool, "operation": operation}
     for item in rule.match:
         if item.field in texts:
-            outcome = _test(item.operator, item.value)(texts[item.field])
-            if (negate(outcome) if item.negated else outcome) != TRUE:
+            operator, inverted = _plain(item.operator)
+            outcome = _test(operator, item.value)(texts[item.field])
+            if (negate(outcome) if item.negated is not inverted else outcome) != TRUE:
                 return False
     return True
 
@@ -112,7 +115,7 @@ def _all(predicates: list[Predicate]) -> Predicate:
         return lambda _: TRUE
     if len(predicates) == 1:
         return predicates[0]
-    if len(predicates) == 2:  # noqa: PLR2004 - the common case, unrolled
+    if len(predicates) == 2:
         first, second = predicates
 
         def both(subject: Subject) -> int:
@@ -133,7 +136,9 @@ def _condition(condition: Condition, *, restricting: bool) -> Predicate:
     operator, inverted = _plain(condition.operator)
     negated = condition.negated is not inverted
     if condition.field.endswith(".categories"):
-        return _category(get, str(condition.value), negated=negated)
+        return _category(get, operator, condition.value, negated=negated, restricting=restricting)
+    if operator is Operator.CONTAINS:
+        return _has(get, condition.value, negated=negated, restricting=restricting)
     test = _test(operator, condition.value)
     views = _views(operator, condition.value, test, negated=negated) if restricting else None
     absent = TRUE if negated and restricting else FALSE
@@ -149,6 +154,8 @@ def _condition(condition: Condition, *, restricting: bool) -> Predicate:
     def predicate(subject: Subject) -> int:
         value = get(subject)
         if type(value) is Many:
+            if not value:
+                return absent
             result = FALSE if restricting else TRUE
             for item in value:
                 outcome = one(item)
@@ -176,10 +183,58 @@ def _exists(get: Callable[[Subject], Any], *, wanted: bool) -> Predicate:
     return predicate
 
 
-def _category(get: Callable[[Subject], Any], category: str, *, negated: bool) -> Predicate:
+def _has(get: Callable[[Subject], Any], expected: Any, *, negated: bool, restricting: bool) -> Predicate:
+    """`contains`: of a text, a part; of several values, one that is equal, or (the stricter reading) has it as a part."""
+    exact = restricting is negated
+    same = _equals(expected)
+    part = _test(Operator.CONTAINS, expected)
+    normal = _test(Operator.CONTAINS, _normal_value(expected))
+
+    def element(value: Any) -> int:
+        if exact or type(value) is not str:
+            return same(value)
+        return TRUE if part(value) == TRUE or normal(normal_form(value)) == TRUE else part(value)
+
+    def text(value: Any) -> int:
+        if type(value) is not str or type(expected) is not str:
+            return UNDETERMINED
+        plain = part(value)
+        if not restricting:
+            return negate(plain) if negated else plain
+        views = (plain, normal(normal_form(value)))
+        return either(negate(view) for view in views) if negated else either(views)
+
+    def predicate(subject: Subject) -> int:
+        value = get(subject)
+        if type(value) is Many:
+            if not value:
+                return TRUE if negated and restricting else FALSE
+            found = either(element(item) for item in value)
+            return negate(found) if negated else found
+        if value is ABSENT:
+            return TRUE if negated and restricting else FALSE
+        return UNDETERMINED if value is UNKNOWN else text(value)
+
+    return predicate
+
+
+def _category(
+    get: Callable[[Subject], Any], operator: Operator, expected: Any, *, negated: bool, restricting: bool
+) -> Predicate:
+    """Categories of data: `contains` asks for one; `eq` and `in` ask of each. Unclassified data restricts, always."""
+    wanted = frozenset(expected if isinstance(expected, (list, tuple)) else (expected,))
+    ask_any = operator is Operator.CONTAINS
+
     def predicate(subject: Subject) -> int:
         labels: Labels = get(subject)
-        return TRUE if labels.has(category) is not negated else FALSE
+        if labels.everything:
+            return TRUE if restricting else FALSE
+        if ask_any:
+            return TRUE if wanted.isdisjoint(labels.categories) is negated else FALSE
+        answers = [(name in wanted) is not negated for name in labels.categories]
+        if not answers:
+            return TRUE if negated and restricting else FALSE
+        return TRUE if (any(answers) if restricting else all(answers)) else FALSE
 
     return predicate
 
@@ -245,8 +300,7 @@ def _test(operator: Operator, expected: Any) -> Test:
         case Operator.ENDS_WITH:
             return _text(lambda text: text.endswith(expected))
         case _:
-            message = f"operator `{operator}` has no test of its own"
-            raise KeyError(message)
+            raise KeyError(f"operator `{operator}` has no test of its own")
 
 
 def _kind(value: Any) -> str:
@@ -318,11 +372,7 @@ def _ordered(operator: Operator, expected: Any) -> Test:
 
 
 def _contains(expected: Any) -> Test:
-    same = _equals(expected)
-
     def contains(value: Any) -> int:
-        if type(value) is list:
-            return TRUE if any(same(item) == TRUE for item in value) else FALSE
         if type(value) is str and type(expected) is str:
             return TRUE if expected in value else FALSE
         return UNDETERMINED
@@ -334,8 +384,6 @@ def _text(holds: Callable[[str], bool]) -> Test:
     def text(value: Any) -> int:
         if type(value) is str:
             return TRUE if holds(value) else FALSE
-        if _kind(value) == "number":
-            return TRUE if holds(str(value)) else FALSE
         return UNDETERMINED
 
     return text

@@ -25,19 +25,14 @@ def extend(
     if not link:
         raise IdentityError("a delegation hands on at least one tool; name it in scope=(...)")
     if not narrows(link, held):
-        message = f"the scope {', '.join(link)} is wider than what `{delegator}` holds ({', '.join(held)})"
-        raise IdentityError(message)
+        raise IdentityError(f"the scope {', '.join(link)} is wider than what `{delegator}` holds ({', '.join(held)})")
     if len(chain) >= DEPTH:
-        message = f"a delegation chain has at most {DEPTH} links"
-        raise IdentityError(message)
+        raise IdentityError(f"a delegation chain has at most {DEPTH} links")
     if delegatee == delegator or any(delegatee in {item.delegator, item.delegatee} for item in chain):
-        message = f"`{delegatee}` is in this delegation chain already"
-        raise IdentityError(message)
+        raise IdentityError(f"`{delegatee}` is in this delegation chain already")
     ends = [item.expires_at for item in chain if item.expires_at is not None]
     until = min([*ends, *([expires_at] if expires_at is not None else [])], default=None)
-    fresh = Delegation(
-        delegator=delegator, delegatee=delegatee, scope=link, issued_at=issued_at, expires_at=until
-    )
+    fresh = Delegation(delegator=delegator, delegatee=delegatee, scope=link, issued_at=issued_at, expires_at=until)
     return (*chain, fresh)
 
 
@@ -46,20 +41,15 @@ def check(chain: tuple[Delegation, ...], *, agent: str, scope: tuple[str, ...], 
     if not chain:
         return
     if len(chain) > DEPTH:
-        message = f"a delegation chain has at most {DEPTH} links"
-        raise IdentityError(message)
+        raise IdentityError(f"a delegation chain has at most {DEPTH} links")
     seen = {chain[0].delegator}
     for index, link in enumerate(chain):
         if index and (link.delegator != chain[index - 1].delegatee or not narrows(link.scope, chain[index - 1].scope)):
-            message = f"link {index + 1} of the delegation does not follow from the one before it"
-            raise IdentityError(message)
+            raise IdentityError(f"link {index + 1} of the delegation does not follow from the one before it")
         if link.delegatee in seen:
-            message = f"`{link.delegatee}` is in this delegation chain twice"
-            raise IdentityError(message)
+            raise IdentityError(f"`{link.delegatee}` is in this delegation chain twice")
         seen.add(link.delegatee)
         if link.expires_at is not None and link.expires_at <= now:
-            message = f"the delegation to `{link.delegatee}` has expired"
-            raise IdentityError(message)
+            raise IdentityError(f"the delegation to `{link.delegatee}` has expired")
     if chain[-1].delegatee != agent or not narrows(scope, chain[-1].scope):
-        message = f"the delegation does not reach `{agent}` with this scope"
-        raise IdentityError(message)
+        raise IdentityError(f"the delegation does not reach `{agent}` with this scope")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from navicert.model.context import SessionContext
 from navicert.core.canonical import state_bytes
+from navicert.model.context import SessionContext
 
 _ACTION = b"navicert/action/1\0"
 _ENTRY = b"navicert/entry/1\0"

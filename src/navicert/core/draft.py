@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
-
 import msgspec
 
 from navicert.core.canonical import percent, state_bytes
-from navicert.core.digest import context_digest
-from navicert.core.seal import b64, commitment
+from navicert.core.digest import bytes_digest, context_digest
+from navicert.core.seal import b64, commit_to, plain_disclosure
 from navicert.core.times import rfc3339
 from navicert.model.action import Action, ToolProfile
 from navicert.model.commit import Draft
@@ -57,7 +55,11 @@ class Evaluated(Value, frozen=True, kw_only=True):
 
 
 class Scribe(Value, frozen=True, kw_only=True):
-    """What every receipt of one engine has in common. pseudonym: human → keyed pseudonym. salt: 128 fresh bits."""
+    """What every receipt of one engine has in common.
+
+    pseudonym: a keyed hash, for what must be told apart but not guessed: names of people, digests of actions and evidence
+    (an unkeyed digest of few possible values can be guessed, even after erasure). salt: 128 fresh bits.
+    """
 
     pseudonym: Callable[[str], str]
     salt: Callable[[], str]
@@ -67,35 +69,58 @@ class Scribe(Value, frozen=True, kw_only=True):
 class _Disclosures:
     def __init__(self, salt: Callable[[], str]) -> None:
         self._salt = salt
-        self.items: list[tuple[str, str, bytes]] = []
+        self.items: list[bytes] = []
 
     def commit(self, pointer: str, value: bytes) -> str:
-        item = (pointer, self._salt(), value)
-        self.items.append(item)
-        return commitment(*item)
+        plain = plain_disclosure(pointer, self._salt(), value)
+        self.items.append(plain)
+        return commit_to(b64(plain))
 
 
-def decision_draft(
-    scribe: Scribe,
-    *,
-    receipt_id: str,
-    action: Action,
-    effective: Action | None,
-    identity: ActionIdentity,
-    decision: Decision,
-    policy: PolicyPart,
-    given: EvaluationInput | None,
-    profile: ToolProfile | None,
-    after: SessionContext | None,
-    handle: str | None,
-    deadline: int | None,
-    now: int,
-) -> Draft:
-    """Return the decision receipt of one judged action, with its disclosures.
+class Judgement(Value, frozen=True, kw_only=True):
+    """One judged action, as its decision receipt tells it.
 
     effective: the action as modified. given: None where it was refused before it could be evaluated. after: the context
-    with the attempt in it; None outside of any session.
+    with the attempt in it; None outside of any session. handle, deadline: where it waits.
     """
+
+    receipt_id: str
+    action: Action
+    identity: ActionIdentity
+    decision: Decision
+    policy: PolicyPart
+    now: int
+    effective: Action | None = None
+    given: EvaluationInput | None = None
+    profile: ToolProfile | None = None
+    after: SessionContext | None = None
+    handle: str | None = None
+    deadline: int | None = None
+
+
+class Ending(Value, frozen=True, kw_only=True):
+    """How a permitted action ended, as its outcome receipt tells it.
+
+    decision, digest: the decision receipt and its SHA-256. output: JSON, only committed to. error: the type of what the
+    tool raised. settled_by: the person who established it, where the tool did not report.
+    """
+
+    receipt_id: str
+    decision: Receipt
+    digest: str
+    after: SessionContext
+    labels: Labels
+    success: bool
+    output: bytes
+    now: int
+    error: str | None = None
+    settled_by: str | None = None
+
+
+def decision_draft(scribe: Scribe, judged: Judgement) -> Draft:
+    """Return the decision receipt of one judged action, with its disclosures."""
+    action, effective, identity, decision = judged.action, judged.effective, judged.identity, judged.decision
+    given, now = judged.given, judged.now
     hidden = _Disclosures(scribe.salt)
     human = scribe.pseudonym(identity.human)
     evidence = msgspec.json.encode(identity.evidence, order="sorted")
@@ -104,13 +129,13 @@ def decision_draft(
         labels=given.labels if given else NOTHING,
         shared=given.shared if given else SharedFacts(),
         signals=given.signals if given else Signals(),
-        profile=profile,
+        profile=judged.profile,
         evidence=identity.evidence,
     )
     receipt = Receipt(
         version=RECEIPT_VERSION,
         kind="decision",
-        receipt_id=receipt_id,
+        receipt_id=judged.receipt_id,
         at=rfc3339(now),
         log=NO_LOG,
         signature=NO_SIGNATURE,
@@ -120,11 +145,11 @@ def decision_draft(
             timestamp=rfc3339(action.submitted_at),
             tool=percent(action.tool),
             operation=percent(action.operation),
-            digest=action.digest,
+            digest=scribe.pseudonym(action.digest),
             parameters=hidden.commit("/action/parameters", action.parameters),
             surface=action.surface,
             effective=hidden.commit("/action/effective", effective.parameters) if effective else None,
-            effective_digest=effective.digest if effective else None,
+            effective_digest=scribe.pseudonym(effective.digest) if effective else None,
         ),
         requester_context=Requester(
             human=human,
@@ -145,61 +170,49 @@ def decision_draft(
                 for link in identity.delegation
             ),
             identity=_identity_word(identity),
-            evidence=b64(sha256(evidence).digest()),
+            evidence=scribe.pseudonym(bytes_digest(evidence)),
         ),
         decision=DecisionPart(
             result=decision.verdict.value,
-            policy=policy,
+            policy=judged.policy,
             rules=tuple(percent(rule) for rule in decision.rules),
             classification=decision.classification.value,
             reason_code=decision.reason_code,
             reason=hidden.commit("/decision/reason", _text(decision.reason)),
             evaluated=hidden.commit("/decision/evaluated", state_bytes(evaluated)),
         ),
-        context=_context_part(given.context, after, given.labels) if given and after else None,
-        deferral=DeferralPart(handle=handle, reason_code=decision.reason_code, deadline=rfc3339(deadline))
-        if handle and deadline
-        else None,
+        context=_context_part(given.context, judged.after, given.labels) if given and judged.after else None,
+        deferral=_deferral_part(judged),
     )
     return Draft(receipt=receipt, disclosures=tuple(hidden.items), subject=human)
 
 
-def outcome_draft(
-    scribe: Scribe,
-    *,
-    receipt_id: str,
-    decision: Receipt,
-    decision_digest: str,
-    after: SessionContext,
-    labels: Labels,
-    success: bool,
-    output: bytes,
-    error: str | None,
-    settled_by: str | None,
-    now: int,
-) -> Draft:
-    """Return the outcome receipt that completes a decision; `output` is JSON, and only committed to."""
+def outcome_draft(scribe: Scribe, ending: Ending) -> Draft:
+    """Return the outcome receipt that completes a decision."""
+    decision, labels, now = ending.decision, ending.labels, ending.now
     hidden = _Disclosures(scribe.salt)
     context = decision.context
     receipt = msgspec.structs.replace(
         decision,
         kind="outcome",
-        receipt_id=receipt_id,
+        receipt_id=ending.receipt_id,
         at=rfc3339(now),
         log=NO_LOG,
         session=None,
         signature=NO_SIGNATURE,
         separation=scribe.separation,
-        context=msgspec.structs.replace(context, head=after.head, length=after.length) if context else None,
-        completes=decision_digest,
+        context=msgspec.structs.replace(context, head=ending.after.head, length=ending.after.length)
+        if context
+        else None,
+        completes=ending.digest,
         execution=Execution(
             completed_at=rfc3339(now),
-            success=success,
-            output=hidden.commit("/execution/output", output),
+            success=ending.success,
+            output=hidden.commit("/execution/output", ending.output),
             level=labels.level.name,
             categories=_category_words(labels),
-            error=percent(error) if error else None,
-            settled_by=percent(settled_by) if settled_by else None,
+            error=percent(ending.error) if ending.error else None,
+            settled_by=percent(ending.settled_by) if ending.settled_by else None,
         ),
     )
     subject = decision.requester_context.human if decision.requester_context else ""
@@ -258,6 +271,14 @@ def _context_part(before: SessionContext, after: SessionContext, labels: Labels)
         length=after.length,
         level=labels.level.name,
         categories=_category_words(labels),
+    )
+
+
+def _deferral_part(judged: Judgement) -> DeferralPart | None:
+    if judged.handle is None or judged.deadline is None:
+        return None
+    return DeferralPart(
+        handle=judged.handle, reason_code=judged.decision.reason_code, deadline=rfc3339(judged.deadline)
     )
 
 

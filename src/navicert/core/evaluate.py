@@ -13,7 +13,6 @@ A pure function: the same input and the same policy set give the same decision (
 
 from __future__ import annotations
 
-
 from navicert.core.compile import Candidates, CompiledPolicy, CompiledRule
 from navicert.core.fields import Subject, role_values
 from navicert.core.kleene import TRUE, UNDETERMINED
@@ -23,7 +22,7 @@ from navicert.model.action import Effect
 from navicert.model.decision import Classification, Decision, Verdict
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.labels import NOTHING, Labels
-from navicert.model.policy import Modification, Posture
+from navicert.model.policy import Modification, Posture, Rule
 
 _FIXED = frozenset({Verdict.ALLOW, Verdict.DENY})
 _RISKS = ("low", "medium", "high", "critical")
@@ -57,7 +56,7 @@ def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
         return _defer("forbidden_undetermined", open_forbidden, subject)
     if baseline.reason_code == "rules_conflict":
         return baseline
-    changing = [item for item in undetermined if _could_change(item, baseline)]
+    changing = [item for item in undetermined if _could_change(item.rule, matched, baseline)]
     if changing:  # step 4, R3.c
         return _defer("context_missing", changing, subject)
     confidence = given.signals.confidence_ppm
@@ -74,7 +73,7 @@ def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
 
 def in_scope(name: str, scope: tuple[str, ...]) -> bool:
     """Tell whether a full tool name is inside a scope: `*`, `email.*`, or exact names."""
-    return any(pattern == "*" or pattern == name or _under(name, pattern) for pattern in scope)
+    return any(pattern in {"*", name} or _under(name, pattern) for pattern in scope)
 
 
 def narrows(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
@@ -108,7 +107,7 @@ def labels_by_rule(given: EvaluationInput, policy: CompiledPolicy) -> Labels | N
 
 
 def _highest(candidates: Candidates, subject: Subject) -> tuple[list[CompiledRule], list[CompiledRule]]:
-    """Return the matching rules of the highest priority at which one matches, and what is undetermined down to there."""
+    """Return the matching rules of the highest priority that has one, and what is undetermined down to there."""
     undetermined: list[CompiledRule] = []
     for group in candidates.groups:
         matched: list[CompiledRule] = []
@@ -123,9 +122,13 @@ def _highest(candidates: Candidates, subject: Subject) -> tuple[list[CompiledRul
     return [], undetermined
 
 
-def _could_change(item: CompiledRule, baseline: Decision) -> bool:
-    """Tell whether the rule, if it held, could give another verdict, other parameters or other approvers."""
-    return item.rule.decision is not baseline.verdict or item.rule.decision not in _FIXED
+def _could_change(rule: Rule, matched: list[CompiledRule], baseline: Decision) -> bool:
+    """Tell whether an undetermined rule, if it held, could give another verdict, other parameters or other approvers."""
+    if rule.decision not in _FIXED:
+        return True
+    if matched and rule.priority == matched[0].rule.priority:
+        return rule.decision is not matched[0].rule.decision  # it would agree, or be in conflict
+    return rule.decision is not baseline.verdict
 
 
 def _baseline(matched: list[CompiledRule], parameters: bytes) -> Decision:

@@ -14,7 +14,6 @@ from navicert.core.canonical import decode_parameters
 from navicert.model.action import ToolProfile
 from navicert.model.context import SessionContext
 from navicert.model.evaluation import EvaluationInput
-from navicert.model.labels import Labels
 
 
 class _Mark:
@@ -79,7 +78,7 @@ def amount_micros(profile: ToolProfile, parameters: dict[str, Any]) -> int | Non
     values = role_values(profile, "amount", parameters)
     total = Decimal(0)
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
             return None
         try:
             total += Decimal(str(value))
@@ -108,14 +107,14 @@ def getter(field: str) -> Getter:
         return _parameter(rest)
     if space in ROLES and not rest:
         return lambda subject: _some(role_values(subject.profile, space, subject.parameters))
-    if rest.startswith("facts."):
+    if space == "context" and rest.startswith("facts."):
         name = rest.removeprefix("facts.")
         return lambda subject: _fact(subject.given.context, name)
-    if rest.startswith("attempts."):
+    if space == "context" and rest.startswith("attempts."):
         name = rest.removeprefix("attempts.")
         return lambda subject: subject.given.context.counts.get(name, 0)
     if space == "signals":
-        return lambda subject: subject.given.signals.values.get(rest, UNKNOWN)
+        return lambda subject: _signal(subject, rest)
     return _FIELDS[field]
 
 
@@ -127,16 +126,22 @@ def _parameter(path: str) -> Getter:
         def plain(subject: Subject) -> Any:
             value = subject.parameters.get(path)
             if type(value) is list:
-                return _some(value)
+                return Many(value)
             return ABSENT if value is None else value
 
         return plain
     steps = path.split(".")
 
     def nested(subject: Subject) -> Any:
-        value = _walk(subject.parameters, steps)
+        value: Any = subject.parameters
+        for step in steps:
+            if value is None:
+                return ABSENT
+            if type(value) is not dict:
+                return UNKNOWN
+            value = value.get(step)
         if type(value) is list:
-            return _some(value)
+            return Many(value)
         return ABSENT if value is None else value
 
     return nested
@@ -146,18 +151,22 @@ def _some(values: list[Any]) -> Any:
     return Many(values) if values else ABSENT
 
 
+def _signal(subject: Subject, name: str) -> Any:
+    value: Any = subject.given.signals.values.get(name, UNKNOWN)
+    return Many(value) if type(value) is list else value
+
+
 def _fact(context: SessionContext, name: str) -> Any:
     for fact in context.facts:
         if fact.name == name:
-            return UNKNOWN if fact.conflicting else fact.value
+            value: Any = UNKNOWN if fact.conflicting else fact.value
+            return Many(value) if type(value) is list else value
     return UNKNOWN
 
 
 def _pace(subject: Subject) -> int:
     start = subject.given.now - 60 * MICRO
-    return sum(1 for at in subject.given.context.pace if at > start)
-
-
+    return sum(1 for at in subject.given.context.pace if at >= start)
 
 
 _FIELDS: Final[dict[str, Getter]] = {
@@ -173,14 +182,14 @@ _FIELDS: Final[dict[str, Getter]] = {
     "context.elapsed_s": lambda subject: (subject.given.now - subject.given.context.started_at) // MICRO,
     "context.actions_last_minute": _pace,
     "context.denied": lambda subject: subject.given.context.verdicts.get("DENY", 0),
-    "context.entities": lambda subject: list(subject.given.context.entities),
+    "context.entities": lambda subject: Many(subject.given.context.entities),
     "stored.level": lambda subject: subject.given.shared.stored.level,
     "stored.categories": lambda subject: subject.given.shared.stored,
     "identity.human": lambda subject: subject.given.identity.human,
     "identity.service": lambda subject: subject.given.identity.service,
     "identity.agent": lambda subject: subject.given.identity.agent,
-    "identity.roles": lambda subject: list(subject.given.identity.roles),
-    "identity.scope": lambda subject: list(subject.given.identity.scope),
+    "identity.roles": lambda subject: Many(subject.given.identity.roles),
+    "identity.scope": lambda subject: Many(subject.given.identity.scope),
     "identity.delegated": lambda subject: len(subject.given.identity.delegation),
     "identity.development": lambda subject: subject.given.identity.development,
 }

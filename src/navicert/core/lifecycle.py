@@ -84,8 +84,7 @@ def advance(state: State, step: Verdict | Step, table: dict[State, dict[Verdict 
     try:
         return table[state][step]
     except KeyError:
-        message = f"an action that is {state.value} cannot be {step.value}"
-        raise IntegrityError(message) from None
+        raise IntegrityError(f"an action that is {state.value} cannot be {step.value}") from None
 
 
 def reachable(start: State, table: dict[State, dict[Verdict | Step, State]] = TABLE) -> frozenset[State]:

@@ -19,7 +19,7 @@ from navicert.model.value import Json
 REDACTED = "[redacted]"
 
 
-class CannotModify(Exception):  # noqa: N818 - it becomes a DENY, not an error for the user
+class CannotModify(Exception):
     """An edit does not fit the parameter it is for."""
 
 
@@ -37,8 +37,7 @@ def _apply(tree: dict[str, Any], edit: Modification) -> None:
     for step in path:
         holder = holder.get(step) if isinstance(holder, dict) else None
     if not isinstance(holder, dict):
-        message = f"`{edit.parameter}` has no place in these parameters"
-        raise CannotModify(message)
+        raise CannotModify(f"`{edit.parameter}` has no place in these parameters")
     match edit.edit:
         case Edit.DROP:
             holder.pop(name, None)
@@ -47,7 +46,7 @@ def _apply(tree: dict[str, Any], edit: Modification) -> None:
         case Edit.CAP:
             holder[name] = _cap(holder.get(name), edit)
         case Edit.REDACT | Edit.PREFIX:
-            if name in holder:
+            if holder.get(name) is not None:
                 holder[name] = _each(holder[name], edit)
 
 
@@ -56,13 +55,11 @@ def _cap(value: Any, edit: Modification) -> Any:
     if value is None:
         return _json(cap)
     if not isinstance(value, Number):
-        message = f"`{edit.parameter}` is not a number and cannot be capped"
-        raise CannotModify(message)
+        raise CannotModify(f"`{edit.parameter}` is not a number and cannot be capped")
     try:
         over = Decimal(value) > Decimal(str(cap))
     except InvalidOperation:
-        message = f"`{edit.parameter}` cannot be compared with its cap"
-        raise CannotModify(message) from None
+        raise CannotModify(f"`{edit.parameter}` cannot be compared with its cap") from None
     return _json(cap) if over else value
 
 
@@ -70,8 +67,7 @@ def _each(value: Any, edit: Modification) -> Any:
     if isinstance(value, list):
         return [_each(item, edit) for item in value]
     if not isinstance(value, str) or isinstance(value, Number):
-        message = f"`{edit.parameter}` is not text; it cannot be changed by `{edit.edit.value}`"
-        raise CannotModify(message)
+        raise CannotModify(f"`{edit.parameter}` is not text; it cannot be changed by `{edit.edit.value}`")
     if edit.edit is Edit.REDACT:
         return str(re2.sub(str(edit.value), REDACTED, value))
     return _under(str(edit.value), value)

@@ -1,12 +1,13 @@
 """Receipts as bytes: disclosures, commitments, what is signed, and which parts stand in which kind (R5).
 
-* The stored entry is the canonical bytes of the whole receipt; the signed message is the same without `signature.value`.
+* The stored entry is the canonical bytes of the whole receipt; the signed message is that without `signature.value`.
 * A commitment is the base64url SHA-256 of an RFC 9901 disclosure: base64url of `[salt, JSON pointer, value]`.
 """
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
@@ -17,6 +18,9 @@ from navicert.core.canonical import receipt_bytes
 from navicert.model.receipt import Log, Receipt, Session, Signature
 
 ZERO: Final = "0" * 64
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_PLAIN: Final = bytes(code for code in range(0x20, 0x7F) if code != 0x5C)
+"""Printable ASCII without backslash: where all is of it, nothing was escaped, so nothing is outside the profile."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _REQUIRED: Final[dict[str, frozenset[str]]] = {
     "decision": frozenset({"separation", "action", "requester_context", "decision"}),
@@ -42,20 +46,25 @@ _PARTS: Final = (
 
 def b64(data: bytes) -> str:
     """Return base64url without padding (RFC 4648 section 5)."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+    return b2a_base64(data, newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
 
 
 def unb64(text: str) -> bytes:
-    """Return the bytes of base64url without padding; raises `ValueError` unless the text is the one encoding of them."""
+    """Return the bytes of base64url without padding; raises `ValueError` unless it is their one encoding."""
     data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if b64(data) != text:
         raise ValueError("not canonical base64url")
     return data
 
 
+def plain_disclosure(pointer: str, salt: str, value: bytes) -> bytes:
+    """Return the JSON array that a disclosure encodes: salt, JSON pointer, value (JSON bytes)."""
+    return b'["%s","%s",%s]' % (salt.encode(), pointer.encode(), value)
+
+
 def disclosure(pointer: str, salt: str, value: bytes) -> str:
     """Return the disclosure of `value` (JSON bytes) at a JSON pointer, as RFC 9901 encodes it."""
-    return b64(b'["%s","%s",%s]' % (salt.encode(), pointer.encode(), value))
+    return b64(plain_disclosure(pointer, salt, value))
 
 
 def commitment(pointer: str, salt: str, value: bytes) -> str:
@@ -77,7 +86,9 @@ def finish(
     if session is not None:
         plain["session"] = msgspec.to_builtins(session)
     plain["signature"] = {"algorithm": signature.algorithm, "key_id": signature.key_id}
-    message = receipt_bytes(plain)
+    message = _encode(plain)
+    if message.translate(None, _PLAIN):
+        message = receipt_bytes(plain)  # walks the values, and raises where they are outside the profile
     plain["signature"]["value"] = b64(sign(message))
     return _encode(plain)
 
@@ -90,20 +101,18 @@ def parse(data: bytes) -> Receipt:
     try:
         receipt = msgspec.json.decode(data, type=Receipt)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message = f"not a receipt: {error}"
-        raise ValueError(message) from None
+        raise ValueError(f"not a receipt: {error}") from None
     if receipt_bytes(receipt) != data:
         raise ValueError("not in canonical form")
     present = {name for name in _PARTS if getattr(receipt, name) is not None}
     required = _REQUIRED[receipt.kind]
     if not required <= present or not present <= required | _OPTIONAL.get(receipt.kind, frozenset()):
-        message = f"a `{receipt.kind}` receipt with the wrong parts: {', '.join(sorted(present ^ required))}"
-        raise ValueError(message)
+        raise ValueError(f"a `{receipt.kind}` receipt with the wrong parts: {', '.join(sorted(present ^ required))}")
     return receipt
 
 
 def signed_message(data: bytes) -> tuple[bytes, bytes]:
-    """Return (message, signature) of a stored receipt that `parse` accepted; raises `ValueError` without a signature."""
+    """Return (message, signature) of a stored receipt that `parse` accepted; raises `ValueError` where unsigned."""
     plain = msgspec.json.decode(data)
     value = plain["signature"].pop("value", "")
     if not value:

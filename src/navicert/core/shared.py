@@ -14,6 +14,7 @@ from navicert.core.canonical import decode_parameters, percent
 from navicert.core.compile import Candidates
 from navicert.core.fields import amount_micros, role_values
 from navicert.core.tally import add, within
+from navicert.core.text import normal_form
 from navicert.model.action import Action, Effect, ToolProfile
 from navicert.model.evaluation import SharedFacts
 from navicert.model.identity import ActionIdentity
@@ -43,7 +44,7 @@ def session_key(session_id: str) -> str:
 
 
 def flight_key(human: str, digest: str) -> str:
-    """Return the row that guards against doing the same thing twice; `human` is a pseudonym."""
+    """Return the row that guards against doing the same thing twice; both arguments are keyed pseudonyms."""
     return f"flight/{human}/{digest}"
 
 
@@ -64,7 +65,7 @@ def concerns(
     sticky = sticky_key(human, identity.agent)
     if profile is None:
         return Concerns(sticky=sticky)
-    flight = None if profile.effect is Effect.READ else flight_key(human, action.digest)
+    flight = None if profile.effect is Effect.READ else flight_key(human, veil(action.digest))
     wanted = {tally.per for tally in candidates.tallies}
     if not (profile.resource or wanted):
         return Concerns(sticky=sticky, flight=flight)
@@ -79,7 +80,7 @@ def concerns(
     if "agent" in wanted:
         tallies.append(("agent", f"tally/agent/{percent(identity.agent)}/{action.name}"))
     if "destination" in wanted:
-        places = dict.fromkeys(str(value) for value in role_values(profile, "destination", parameters))
+        places = dict.fromkeys(normal_form(str(value)) for value in role_values(profile, "destination", parameters))
         tallies += [("destination", f"tally/destination/{veil(place)}/{action.name}") for place in places]
     return Concerns(
         sticky=sticky,
@@ -95,9 +96,7 @@ def resource_name(text: str) -> str:
     return posixpath.normpath(text) if "/" in text or text.startswith(".") else text
 
 
-def shared_facts(
-    concerned: Concerns, rows: Mapping[str, Any], candidates: Candidates, now: int
-) -> SharedFacts:
+def shared_facts(concerned: Concerns, rows: Mapping[str, Any], candidates: Candidates, now: int) -> SharedFacts:
     """Return what the shared rows say about one action; `rows` maps keys to values, None where there is no row."""
     sticky: Sticky | None = rows[concerned.sticky]
     stored = NOTHING

@@ -27,8 +27,7 @@ class PublicKey:
         elif algorithm == ES256:
             self._key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), public)
         else:
-            message = f"the algorithm `{algorithm}` is not one of `{ED25519}`, `{ES256}`"
-            raise ValueError(message)
+            raise ValueError(f"the algorithm `{algorithm}` is not one of `{ED25519}`, `{ES256}`")
 
     def verifies(self, message: bytes, signature: bytes) -> None:
         """Return where the signature is valid; raises `ValueError` where it is not."""

@@ -27,7 +27,7 @@ def normal_form(text: str) -> str:
     """Return NFKC, case-folded, without invisible and direction characters."""
     if text.isascii() and text.isprintable():
         return text.lower()
-    return _normal(text) if len(text) <= 4096 else _normal.__wrapped__(text)  # noqa: PLR2004 - large texts are not kept
+    return _normal(text) if len(text) <= 4096 else _normal.__wrapped__(text)
 
 
 def ambiguous(text: str) -> bool:

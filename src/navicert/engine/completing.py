@@ -1,4 +1,4 @@
-"""Completing: step 7 of the loop. What came of a permitted action is labelled, recorded, and only then released (R2, R5).
+"""Completing: step 7 of the loop. What came of an action is labelled, recorded, and only then released (R2, R5).
 
 * Where labels grow, the caller waits until they are durable; else the outcome is queued, and shares the next commit.
 * An outcome whose commit fails is kept and made again before anything else of its session is judged.
@@ -13,17 +13,18 @@ from typing import Any
 import msgspec
 
 from navicert.core.accumulate import accumulate
-from navicert.core.draft import outcome_draft
+from navicert.core.draft import Ending, outcome_draft
 from navicert.core.labels import label_result
-from navicert.core.shared import session_key, stuck
+from navicert.core.shared import session_key, sticky_key, stuck
 from navicert.engine.drive import Ask, Call, Machine
-from navicert.engine.workings import Completion, Live, Steps, Workings
-from navicert.model.commit import Commit, RowWrite
+from navicert.engine.workings import Completion, Live, Workings, replace
+from navicert.model.commit import Commit, RowRead, RowWrite
 from navicert.model.context import ContextEntry, Labelled, Result, SessionContext
-from navicert.model.labels import NOTHING, Labels
+from navicert.model.labels import NOTHING, WORST, Labels
 from navicert.model.shared import Sticky, Stored
+from navicert.model.signals import Finding
 from navicert.model.value import Value
-from navicert.ports import Conflict, Ticket
+from navicert.ports import Ticket
 
 MAX_ANCESTORS = 6
 KEPT = 16_384
@@ -45,40 +46,44 @@ def completing(
     works: Workings, live: Live, output: Output, *, success: bool | None, error: str | None, ended: str = ""
 ) -> Machine[Labels]:
     """Label and record what came of an action; returns its labels once they stand in the context."""
-    labels = NOTHING
-    if success is not None:
-        labels = yield from _classify(works, live, output)
-    completion = Completion(
-        live=live, success=success, labels=labels, output=kept(output), error=error, ended=ended
-    )
-    yield from works.change(lambda: stage_completion(works, completion, lazy=True))
-    return labels
+    completion = Completion(live=live, success=success, labels=NOTHING, output=b"null", error=error, ended=ended)
+    try:
+        if success is not None:
+            # whoever is interrupted from here on leaves the worst case behind: the result was not looked at
+            completion = replace(completion, labels=WORST, output=kept(output))
+            completion = replace(completion, labels=(yield from _classify(works, live, output)))
+        yield from works.change(lambda: stage_completion(works, completion, lazy=True))
+    except BaseException:  # failed, or the caller was cancelled: what happened is still to be recorded
+        works.keep(completion)
+        raise
+    return completion.labels
 
 
 def extending(works: Workings, live: Live, output: Output) -> Machine[Labels]:
     """Label a part of a result that comes in parts, before that part is released."""
     labels = yield from _classify(works, live, output)
-    session_id = live.permit.session_id
-
-    def attempt() -> Ticket | tuple[str, ...] | None:
-        growth = _growth(works, session_id, live.sticky, labels)
-        if isinstance(growth, tuple):
-            return growth
-        context, version, writes, entries = growth["context"], growth["version"], growth["writes"], growth["entries"]
-        if context.labels.covers(labels):
-            return None
-        entry = Labelled(source=live.permit.action_id, labels=labels, at=works.clock.now())
-        after = accumulate(context, entry)
-        return works.queue(
-            Commit(
-                session_id=session_id,
-                writes=(RowWrite(key=session_key(session_id), expected=version, value=after), *writes),
-                entries=((session_id, after.length, entry), *entries),
-            )
-        )
-
-    yield from works.change(attempt)
+    yield from works.change(lambda: _label(works, live, labels))
     return labels
+
+
+def _label(works: Workings, live: Live, labels: Labels) -> Ticket | tuple[str, ...] | None:
+    """Queue labels by themselves, without an outcome. Under the turn; returns as `stage_completion` does."""
+    session_id = live.permit.session_id
+    growth = _growth(works, session_id, live.sticky, labels)
+    if isinstance(growth, tuple):
+        return growth
+    context, version, writes, entries = growth["context"], growth["version"], growth["writes"], growth["entries"]
+    if context.labels.covers(labels) and not writes:
+        return None
+    entry = Labelled(source=live.permit.action_id, labels=labels, at=works.clock.now())
+    after = accumulate(context, entry)
+    return works.queue(
+        Commit(
+            session_id=session_id,
+            writes=(RowWrite(key=session_key(session_id), expected=version, value=after), *writes),
+            entries=((session_id, after.length, entry), *entries),
+        )
+    )
 
 
 def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> Ticket | tuple[str, ...] | None:
@@ -94,7 +99,8 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
         return growth
     context: SessionContext = growth["context"]
     if all(item.action_id != live.permit.action_id for item in context.open):
-        return None  # it became durable although its commit was reported as failed
+        # it became durable although its commit was reported as failed, or it was settled elsewhere meanwhile
+        return _label(works, live, completion.labels)
     now = works.clock.now()
     entry = Result(
         action_id=live.permit.action_id,
@@ -106,11 +112,10 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
     after = accumulate(context, entry)
     draft = None
     if completion.success is not None:
-        draft = outcome_draft(
-            works.settings.scribe,
+        ending = Ending(
             receipt_id=works.ids.new("rcp"),
             decision=live.receipt,
-            decision_digest=live.permit.decision,
+            digest=live.permit.decision,
             after=after,
             labels=completion.labels,
             success=completion.success,
@@ -119,15 +124,22 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
             settled_by=completion.settled_by,
             now=now,
         )
+        draft = outcome_draft(works.settings.scribe, ending)
     writes = [RowWrite(key=session_key(session_id), expected=growth["version"], value=after), *growth["writes"]]
+    reads: list[RowRead] = []
     for key in flight:
         row = works.rows.get(key)
-        if row is not None and row[0] is not None and row[0].action_id == live.permit.action_id:
+        if row is None:
+            return (key,)
+        if row[0] is not None and row[0].action_id == live.permit.action_id:
             writes.append(RowWrite(key=key, expected=row[1], value=None))
+        else:  # what is cached may be old: the journal refuses the commit where the row is there after all
+            reads.append(RowRead(key=key, expected=row[1]))
     grew = after.labels != context.labels or bool(growth["writes"])
     commit = Commit(
         session_id=session_id,
         writes=tuple(writes),
+        reads=tuple(reads),
         entries=((session_id, after.length, entry), *growth["entries"]),
         draft=draft,
     )
@@ -141,28 +153,28 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
 def _again(works: Workings, ticket: Ticket, completion: Completion) -> None:
     try:
         ticket.result()
-    except (Conflict, Exception):  # noqa: BLE001 - kept, and made again before the session's next decision
-        works.redo[completion.live.permit.session_id].append(completion)
+    except Exception:  # noqa: BLE001 - kept, and made again before the session's next decision
+        works.keep(completion)
 
 
 def _growth(
-    works: Workings, session_id: str, sticky_key: str, labels: Labels, more: tuple[str, ...] = ()
+    works: Workings, session_id: str, followed: str, labels: Labels, more: tuple[str, ...] = ()
 ) -> dict[str, Any] | tuple[str, ...]:
     """Return the session's row and what has to be written beside it where labels grow, or rows to read first.
 
     Labels follow the human and agent into new sessions (sticky), and go up to the sessions that delegated (T7).
     """
     key = session_key(session_id)
-    rows = works.snapshot((key, sticky_key, *more))
+    rows = works.snapshot((key, followed, *more))
     if rows is None:
-        return (key, sticky_key, *more)
+        return (key, followed, *more)
     context: SessionContext = rows[key][0]
     now = works.clock.now()
     writes: list[RowWrite] = []
     entries: list[tuple[str, int, ContextEntry]] = []
-    sticky: Sticky | None = stuck(rows[sticky_key][0], labels, now, works.policy.policy.sticky_s)
+    sticky: Sticky | None = stuck(rows[followed][0], labels, now, works.policy.policy.sticky_s)
     if sticky is not None:
-        writes.append(RowWrite(key=sticky_key, expected=rows[sticky_key][1], value=sticky))
+        writes.append(RowWrite(key=followed, expected=rows[followed][1], value=sticky))
     parent = context.parent
     for _ in range(MAX_ANCESTORS):
         if parent is None:
@@ -176,28 +188,33 @@ def _growth(
             after = accumulate(above, entry)
             writes.append(RowWrite(key=session_key(parent), expected=row[1], value=after))
             entries.append((parent, after.length, entry))
+        place = sticky_key(works.settings.scribe.pseudonym(above.claims.human or ""), above.claims.agent or "")
+        held = works.rows.get(place)
+        if held is None:
+            return (place,)
+        sticky = stuck(held[0], labels, now, works.policy.policy.sticky_s)
+        if sticky is not None:
+            writes.append(RowWrite(key=place, expected=held[1], value=sticky))
         parent = above.parent
     return {"context": context, "version": rows[key][1], "writes": writes, "entries": entries}
 
 
 def _classify(works: Workings, live: Live, output: Output) -> Machine[Labels]:
     """Label a result from profile, rules, stored labels and classifiers (R2.b, R2.c)."""
-    yield from works.load(live.stored)
+    yield from works.refresh(live.stored)  # written meanwhile, by whomever: the label was durable before the write
+    rows = yield from works.fetch(live.stored)
     stored = NOTHING
     for key in live.stored:
-        row = works.rows.get(key)
-        held: Stored | None = row[0] if row else None
+        held: Stored | None = rows[key][0]
         stored = stored.join(held.labels if held else NOTHING)
     findings: list[Any] = []
     if output.text is None:
         findings.append(None)
     elif not output.empty:
         text = output.text
-        calls = tuple(
-            Call(item.name, partial(item.classify, text), item.inline) for item in works.classifiers
-        )
+        calls = tuple(Call(item.name, partial(item.classify, text), item.inline) for item in works.classifiers)
         answers = (yield Ask(calls, works.settings.measure_s)) if calls else []
-        findings += [answer.value if answer.error is None else None for answer in answers]
+        findings += [answer.value if _is_finding(answer.value) else None for answer in answers]
     return label_result(
         declared=live.profile.returns if live.profile else None,
         ruled=live.ruled,
@@ -205,6 +222,15 @@ def _classify(works: Workings, live: Live, output: Output) -> Machine[Labels]:
         findings=tuple(findings),
         empty=output.empty,
     )
+
+
+def not_started(live: Live) -> Completion:
+    """Return what is to be recorded of a permitted action that can never start any more."""
+    return Completion(live=live, success=False, labels=NOTHING, error="not_started", settled_by="engine")
+
+
+def _is_finding(value: Any) -> bool:
+    return isinstance(value, Finding) and isinstance(value.labels, Labels)
 
 
 def kept(output: Output) -> bytes:

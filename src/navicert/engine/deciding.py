@@ -11,28 +11,29 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from navicert.core import delegation
 from navicert.core.accumulate import OPEN, accumulate
 from navicert.core.canonical import decode_parameters
 from navicert.core.denial import contract, profile_to_paste
 from navicert.core.digest import action_digest
-from navicert.core.draft import decision_draft, permit_of, permits, policy_part
+from navicert.core.draft import Judgement, decision_draft, permit_of, permits, policy_part
 from navicert.core.evaluate import evaluate, labels_by_rule
 from navicert.core.fields import role_values
 from navicert.core.labels import labels_in_force
 from navicert.core.lifecycle import Step
 from navicert.core.shared import Concerns, concerns, session_key, shared_facts, tallied
-from navicert.engine.completing import stage_completion
-from navicert.engine.drive import Ask, Call, Machine
-from navicert.engine.workings import RETRIES, Completion, Live, Steps, Workings, replace, values
+from navicert.engine.completing import not_started, stage_completion
+from navicert.engine.drive import Machine
+from navicert.engine.measuring import identify, measure
+from navicert.engine.workings import RETRIES, Live, Steps, Workings, replace, safe, values
 from navicert.model.action import Action, Effect
 from navicert.model.commit import Commit, Pending, RowRead, RowWrite
 from navicert.model.context import Attempt, SessionContext
 from navicert.model.decision import Decision, Denied, Permit, Suspended, Verdict
-from navicert.model.errors import DenialKind, IdentityError, NavicertError, Unavailable
+from navicert.model.errors import DenialKind, NavicertError, Unavailable
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.identity import ActionIdentity
-from navicert.model.labels import NOTHING, Labels
+from navicert.model.labels import Labels
+from navicert.model.receipt import Receipt
 from navicert.model.shared import InFlight, Stored
 from navicert.model.signals import Signals
 from navicert.model.value import Value
@@ -70,9 +71,10 @@ class _Need(Value, frozen=True, kw_only=True):
 def deciding(
     works: Workings, action: Action, session_id: str | None, *, invalid: str | None = None
 ) -> Machine[Permit | Denied | Suspended]:
-    """Judge one action; never raises: what fails is a refusal. invalid: why it has no canonical form, if it has none."""
+    """Judge one action; never raises: what fails is a refusal. invalid: why it has no canonical form, if so."""
     refused = _forced("invalid_parameters", invalid) if invalid is not None else None
     try:
+        works.same_process()
         try:
             return (yield from _judge(works, action, session_id, refused))
         except Unavailable as failure:
@@ -81,7 +83,7 @@ def deciding(
             forced = _forced("engine_failed", f"the engine failed: {type(failure).__name__}")
             return (yield from _judge(works, action, session_id, forced))
     except Exception as failure:  # noqa: BLE001 - as above; here not even a receipt could be written
-        return _refusal(action, "unavailable", f"the refusal could not be recorded: {failure}")
+        return _refusal(action, "unavailable", f"the refusal could not be recorded: {safe(failure)}")
 
 
 def _judge(
@@ -94,9 +96,13 @@ def _judge(
         except Conflict as conflict:
             yield from works.load(conflict.keys)
             continue
-        except BaseException:  # given up or cancelled: the commit may still become durable, and then it never started
+        except BaseException as failure:
+            # given up or cancelled: the commit may still become durable, and then it never started
             judged.ticket.on_done(partial(_lapse, works, judged))
-            raise
+            if isinstance(failure, (NavicertError, ValueError)) or not isinstance(failure, Exception):
+                raise
+            # it may stand: an action is decided once, so no second receipt is tried
+            raise Unavailable(f"the store failed: {safe(failure)}") from failure
         return _answer(works, judged, durable)
     raise Unavailable("the session is changed by others all the time; try again")
 
@@ -109,19 +115,18 @@ def _queue(works: Workings, action: Action, session_id: str | None, forced: Deci
         with works.turn:
             return _record_outside(works, action, forced)
     yield from _redo(works, context.session_id)
-    identity, error = yield from _identify(works, context)
+    identity, error = yield from identify(works, context)
     if error is not None:
         forced = forced or _forced("identity_unverified", str(error))
-    measured: dict[bytes, Signals] = {}
-    if forced is not None:
-        measured[action.parameters] = Signals()
+    known = Signals() if forced is not None else (yield from measure(works, action, context))
+    measured = {action.parameters: known}
     while True:
         with works.turn:
             step = _stage(works, action, context.session_id, identity, forced, measured)
         if isinstance(step, _Judged):
             return step
         if step.measure is not None:
-            measured[step.measure.parameters] = yield from _measure(works, step.measure, context)
+            measured[step.measure.parameters] = yield from measure(works, step.measure, context)
         else:
             yield from works.load(step.keys)
 
@@ -130,80 +135,18 @@ def _context(works: Workings, session_id: str | None) -> Machine[SessionContext 
     if session_id is None:
         return None
     key = session_key(session_id)
-    yield from works.load((key,))
-    row = works.rows.get(key)
-    return row[0] if row else None
+    rows = yield from works.fetch((key,))
+    context: SessionContext | None = rows[key][0]
+    if context is None:
+        works.rows.drop((key,))  # it may yet be opened, elsewhere
+    return context
 
 
 def _redo(works: Workings, session_id: str) -> Steps:
     """Record what came of earlier actions where the first try did not become durable; nothing is judged before."""
-    while works.redo.get(session_id):
-        completion = works.redo[session_id].pop(0)
-        try:
-            yield from works.change(partial(stage_completion, works, completion, lazy=False))
-        except BaseException:
-            works.redo[session_id].insert(0, completion)
-            raise
-    works.redo.pop(session_id, None)
-
-
-def _identify(works: Workings, context: SessionContext) -> Machine[tuple[ActionIdentity, Exception | None]]:
-    """Have the claims verified, and the delegation checked link by link (R6.c, T7)."""
-    now = works.clock.now()
-    claims = context.claims
-
-    def verify() -> ActionIdentity:
-        return works.verifier.verify(claims, context.session_id, context.delegation, now)
-
-    (answer,) = yield Ask((Call("identity", verify, works.verifier.inline),), works.settings.measure_s)
-    error = answer.error
-    if error is None:
-        identity: ActionIdentity = answer.value
-        try:
-            delegation.check(identity.delegation, agent=identity.agent, scope=identity.scope, now=now)
-        except IdentityError as failure:
-            error = failure
-        else:
-            return identity, None
-    if not isinstance(error, IdentityError):
-        error = IdentityError(f"the identity could not be verified: {error}")
-    unverified = ActionIdentity(
-        human=claims.human or "",
-        service=claims.service or "",
-        agent=claims.agent or "",
-        session=context.session_id,
-        roles=claims.roles,
-        scope=(),
-        delegation=context.delegation,
-    )
-    return unverified, error
-
-
-def _measure(works: Workings, action: Action, context: SessionContext) -> Machine[Signals]:
-    """Ask every detector, under one deadline; what fails is unknown, and says why (property 5)."""
-    if not works.detectors:
-        return Signals()
-    parameters = decode_parameters(action.parameters)
-    calls = tuple(
-        Call(item.name, partial(item.measure, action, parameters, context), item.inline)
-        for item in works.detectors
-    )
-    answers = yield Ask(calls, works.settings.measure_s)
-    known: dict[str, Any] = {}
-    unknown: dict[str, str] = {}
-    labels = NOTHING
-    sure: list[int] = []
-    for item, answer in zip(works.detectors, answers, strict=True):
-        finding = answer.value
-        if answer.error is not None or not finding.looked:
-            why = str(answer.error or "could not look at the data")
-            unknown.update(dict.fromkeys(item.signals, why))
-            continue
-        known.update({name: finding.values[name] for name in item.signals if name in finding.values})
-        labels = labels.join(finding.labels)
-        if finding.confidence_ppm is not None:
-            sure.append(finding.confidence_ppm)
-    return Signals(values=known, unknown=unknown, labels=labels, confidence_ppm=min(sure) if sure else None)
+    while (completion := works.kept(session_id)) is not None:
+        yield from works.change(partial(stage_completion, works, completion, lazy=False))
+        works.forget(completion)
 
 
 def _stage(
@@ -231,6 +174,9 @@ def _stage(
         if rows is None:
             return _Need(keys=keys)
         context: SessionContext = rows[place][0]
+        above = works.ancestors(context)
+        if above is None:
+            return _Need(keys=works.lineage(context))
         signals = measured.get(current.parameters)
         if signals is None:
             return _Need(measure=current)
@@ -244,11 +190,11 @@ def _stage(
             signals=signals,
             now=now,
         )
-        decision = forced or _guarded(evaluate(given, policy), context, rows, concerned)
+        decision = forced or _guarded(evaluate(given, policy), (context, *above), rows, concerned)
         if decision.effective is not None and not left:
             decision = _forced("modification_unstable", "the required changes do not come to rest")
         if decision.effective is None:
-            return _commit(works, action, current, identity, _merged(decision, touched), given, concerned, rows, place)
+            return _commit(works, action, given, _merged(decision, touched), concerned, rows)
         touched = (*touched, *decision.rules)
         current = replace(
             current,
@@ -276,10 +222,13 @@ def _merged(decision: Decision, touched: tuple[str, ...]) -> Decision:
     )
 
 
-def _guarded(decision: Decision, context: SessionContext, rows: dict[str, Any], concerned: Concerns) -> Decision:
-    """Refuse what policy would permit but the session's own state does not: ended, too much open, done already."""
-    if context.ended_at is not None:
-        return _forced("session_ended", "the session has ended")
+def _guarded(
+    decision: Decision, line: tuple[SessionContext, ...], rows: dict[str, Any], concerned: Concerns
+) -> Decision:
+    """Refuse what policy would permit but the session's state does not: it or a parent ended, too much open, done."""
+    if any(session.ended_at is not None for session in line):
+        return _forced("session_ended", "the session, or the one that delegated to it, has ended")
+    context = line[0]
     if not permits(decision.verdict) or decision.effective is not None:
         return decision
     if len(context.open) >= OPEN:
@@ -293,15 +242,14 @@ def _guarded(decision: Decision, context: SessionContext, rows: dict[str, Any], 
 def _commit(
     works: Workings,
     action: Action,
-    current: Action,
-    identity: ActionIdentity,
-    decision: Decision,
     given: EvaluationInput,
+    decision: Decision,
     concerned: Concerns,
     rows: dict[str, tuple[Any, int]],
-    place: str,
 ) -> _Judged:
-    context: SessionContext = rows[place][0]
+    """Queue what follows from a decision: receipt, context, shared rows, wait. `given.action` is what would run."""
+    context, current, identity = given.context, given.action, given.identity
+    place = session_key(context.session_id)
     policy, settings, now = works.policy, works.settings, given.now
     profile = policy.profile(action.name, action.profile)
     permitted = permits(decision.verdict)
@@ -326,8 +274,7 @@ def _commit(
         if profile is not None and profile.effect is not Effect.READ:
             written |= _labelled_resources(concerned, rows, given.labels.join(given.signals.labels))
     receipt_id = works.ids.new("rcp")
-    draft = decision_draft(
-        settings.scribe,
+    judgement = Judgement(
         receipt_id=receipt_id,
         action=action,
         effective=current if current is not action else None,
@@ -346,8 +293,8 @@ def _commit(
         writes=tuple(RowWrite(key=key, expected=rows[key][1], value=value) for key, value in written.items()),
         reads=tuple(RowRead(key=key, expected=row[1]) for key, row in rows.items() if key not in written),
         entries=((context.session_id, after.length, entry),),
-        draft=draft,
-        pending=_pending(action, current, identity, decision, context, handle, deadline, now),
+        draft=decision_draft(settings.scribe, judgement),
+        pending=_pending(judgement, context.session_id),
     )
     return _Judged(
         decision=decision,
@@ -365,31 +312,22 @@ def _commit(
     )
 
 
-def _pending(
-    action: Action,
-    current: Action,
-    identity: ActionIdentity,
-    decision: Decision,
-    context: SessionContext,
-    handle: str | None,
-    deadline: int | None,
-    now: int,
-) -> Pending | None:
-    if handle is None or deadline is None:
+def _pending(judged: Judgement, session_id: str) -> Pending | None:
+    if judged.handle is None or judged.deadline is None:
         return None
     return Pending(
-        handle=handle,
-        verdict=decision.verdict.value,
-        action=action,
-        identity=identity,
-        session_id=context.session_id,
-        reason_code=decision.reason_code,
-        rules=decision.rules,
-        approvers=decision.approvers,
-        risk=decision.risk,
-        created_at=now,
-        deadline=deadline,
-        effective=current.parameters if current is not action else None,
+        handle=judged.handle,
+        verdict=judged.decision.verdict.value,
+        action=judged.action,
+        identity=judged.identity,
+        session_id=session_id,
+        reason_code=judged.decision.reason_code,
+        rules=judged.decision.rules,
+        approvers=judged.decision.approvers,
+        risk=judged.decision.risk,
+        created_at=judged.now,
+        deadline=judged.deadline,
+        effective=judged.effective.parameters if judged.effective is not None else None,
     )
 
 
@@ -418,21 +356,15 @@ def _record_outside(works: Workings, action: Action, decision: Decision) -> _Jud
     identity = ActionIdentity(human="", service="", agent="", session="")
     receipt_id = works.ids.new("rcp")
     now = works.clock.now()
-    draft = decision_draft(
-        works.settings.scribe,
+    judgement = Judgement(
         receipt_id=receipt_id,
         action=action,
-        effective=None,
         identity=identity,
         decision=decision,
         policy=policy_part(works.policy.policy, works.policy.hash),
-        given=None,
-        profile=None,
-        after=None,
-        handle=None,
-        deadline=None,
         now=now,
     )
+    draft = decision_draft(works.settings.scribe, judgement)
     return _Judged(
         decision=decision,
         action=action,
@@ -452,6 +384,8 @@ def _record_outside(works: Workings, action: Action, decision: Decision) -> _Jud
 def _answer(works: Workings, judged: _Judged, durable: Any) -> Permit | Denied | Suspended:
     """Turn a durable decision into what the caller gets; the only place that makes a Permit."""
     decision, action = judged.decision, judged.action
+    if not (type(durable) is tuple and isinstance(durable[0], Receipt) and durable[0].receipt_id == judged.receipt_id):
+        raise Unavailable("the store did not answer with the receipt that it was given; nothing was permitted")
     if permits(decision.verdict):
         receipt, digest = durable
         permit = permit_of(
@@ -517,9 +451,7 @@ def _lapse(works: Workings, judged: _Judged) -> None:
     if isinstance(permit, Permit):
         live = works.move(permit.action_id, Step.LAPSED)
         if live is not None:
-            works.redo[judged.session_id].append(
-                Completion(live=live, success=False, labels=NOTHING, error="not_started", settled_by="engine")
-            )
+            works.keep(not_started(live))
 
 
 def _forced(code: str, reason: str) -> Decision:

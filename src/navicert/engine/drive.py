@@ -1,6 +1,6 @@
 """Two drivers for one state machine: it yields what it needs from the world, a driver fetches it (DESIGN.md section 2).
 
-* `Ask` calls ports: those that may wait run in threads of their own under one deadline; what does not answer is a failure.
+* `Ask` calls ports: those that may wait run in threads of their own under one deadline; silence is a failure.
 * `Await` waits for a commit to become durable.
 * A driver never turns a failure into an answer; the machine gets the exception as a value and decides.
 """
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from threading import BoundedSemaphore, Lock, Thread
 from time import monotonic
 from typing import Any, Final, NamedTuple, TypeVar
 
 from navicert.model.errors import Unavailable
-from navicert.model.receipt import Receipt
 from navicert.ports import Ticket
 
 Outcome = TypeVar("Outcome")
@@ -90,9 +90,9 @@ def _ask(ask: Ask) -> list[Answer]:
         return [_run(call) for call in ask.calls]
     waits = [_Wait(call) for call in ask.calls if not call.inline]
     waiting = iter(waits)
-    inline = {call.name: _run(call) for call in ask.calls if call.inline}
     end = monotonic() + ask.deadline_s
-    return [inline[call.name] if call.inline else next(waiting).answer(end) for call in ask.calls]
+    inline = iter([_run(call) for call in ask.calls if call.inline])
+    return [next(inline) if call.inline else next(waiting).answer(end) for call in ask.calls]
 
 
 class _Wait:
@@ -152,7 +152,8 @@ async def _ask_async(ask: Ask) -> list[Answer]:
             answers.append(_run(call))
             continue
         try:
-            await asyncio.wait_for(wait[1].wait(), max(0.0, end - monotonic()))
+            async with asyncio.timeout(max(0.0, end - monotonic())):
+                await wait[1].wait()
         except TimeoutError:
             answers.append(Answer(None, Unavailable(f"`{call.name}` did not answer in time")))
         else:
@@ -162,7 +163,7 @@ async def _ask_async(ask: Ask) -> list[Answer]:
 
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> Callable[[], None]:
     def wake() -> None:
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(event.set)
 
     return wake
@@ -171,11 +172,11 @@ def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> Callable[[],
 async def _await_async(command: Await) -> Answer:
     event = asyncio.Event()
     command.ticket.on_done(_wake(asyncio.get_running_loop(), event))
+    command.ticket.nudge()
     try:
-        await asyncio.wait_for(event.wait(), command.timeout_s)
-        result: tuple[Receipt, str] | None = command.ticket.result()
+        # not `wait_for`: it can swallow a cancellation that comes as the event does, and the tool would run (R1.c)
+        async with asyncio.timeout(command.timeout_s):
+            await event.wait()
     except TimeoutError:
         return _await(Await(command.ticket, 0.0))
-    except Exception as error:  # noqa: BLE001 - as in _run
-        return Answer(None, error)
-    return Answer(result, None)
+    return _await(Await(command.ticket, command.timeout_s))

@@ -1,17 +1,17 @@
 """Engine: what every surface calls, and nothing else (DESIGN.md property 1).
 
-`decide` answers Permit, Denied or Suspended. A Permit is consumed once, by `redeem`, and its outcome is reported once, by
-`complete` (or `abandon`, where nobody knows whether the effect happened). `mediate` composes them for callers that let us run
-the tool: in their own thread, or as a coroutine in their own task.
+`decide` answers Permit, Denied or Suspended. A Permit is consumed once, by `redeem`, and its outcome is reported once,
+by `complete` (or `abandon`, where nobody knows whether the effect happened). `mediate` composes them for callers that
+let us run the tool: in their own thread, or as a coroutine in their own task.
 
-* Anything but a Permit is a refusal (property 4). A Permit leaves only after its decision receipt is durable (property 3).
+* Anything but a Permit is a refusal (property 4). A Permit leaves after its decision receipt is durable (property 3).
 * The machines (`deciding`, `completing`, `sessions`) do no I/O of their own; `drive` does it for them, in two ways.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -22,16 +22,16 @@ from navicert.core.digest import action_digest
 from navicert.core.draft import policy_part, record_draft
 from navicert.core.lifecycle import Step
 from navicert.core.shared import flight_key, session_key
-from navicert.engine.completing import Output, completing, extending, stage_completion
+from navicert.engine.completing import Output, completing, extending, not_started, stage_completion
 from navicert.engine.deciding import deciding
 from navicert.engine.drive import Ask, Call, Machine, drive, drive_async
 from navicert.engine.sessions import appending, delegating, opening
-from navicert.engine.workings import Completion, Live, Settings, Workings
+from navicert.engine.workings import Completion, Live, Settings, Workings, safe
 from navicert.model.action import Action
 from navicert.model.commit import Commit, RowWrite
 from navicert.model.context import ContextEntry, SessionContext
 from navicert.model.decision import Denied, Permit, Suspended
-from navicert.model.errors import IntegrityError, NavicertError, PolicyError, Unavailable
+from navicert.model.errors import IntegrityError, PolicyError
 from navicert.model.identity import Claims
 from navicert.model.labels import WORST, Labels
 from navicert.model.receipt import Receipt
@@ -41,10 +41,26 @@ from navicert.ports import Classifier, Clock, Detector, IdentityVerifier, Ids, J
 Answer = Permit | Denied | Suspended
 
 
-def said(error: Exception) -> Output:
+def said(error: BaseException) -> Output:
     """Return what an exception says, as the result that the agent will see."""
-    text = str(error)
+    words: list[str] = []
+    try:
+        for item in _chain(error):  # a traceback shows them all
+            words += [str(item), *getattr(item, "__notes__", ())]
+            words += [str(part) for part in item.args if str(part) != words[-1]]
+    except Exception:  # noqa: BLE001 - an error without words cannot be looked at, and counts as the highest
+        return Output(text=None)
+    text = "\n".join(dict.fromkeys(words))
     return Output(text=text, json=msgspec.json.encode(text.encode(errors="replace").decode()))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen and len(seen) < 16:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
 
 
 class Stream:
@@ -66,7 +82,7 @@ class Stream:
 class Engine:
     """One engine over one journal. Safe to call from any thread and any event loop; close it when done."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument a port
         self,
         *,
         journal: Journal,
@@ -121,16 +137,18 @@ class Engine:
         works = self._works
         live = works.live(permit.action_id)
         if live is None or live.permit != permit:
-            message = f"the permit of `{permit.action_id}` was not issued by this engine, or is used up"
-            raise IntegrityError(message)
+            raise IntegrityError(f"the permit of `{permit.action_id}` was not issued by this engine, or is used up")
         if action_digest(permit.tool, permit.operation, permit.parameters) != permit.digest:
-            message = f"the permit of `{permit.action_id}` is for other parameters"
-            raise IntegrityError(message)
+            raise IntegrityError(f"the permit of `{permit.action_id}` is for other parameters")
         with works.turn:
-            if works.clock.now() >= permit.expires_at:
-                message = f"the permit of `{permit.action_id}` has expired; nothing ran"
-                raise IntegrityError(message)
-            works.move(permit.action_id, Step.REDEEMED)
+            session = works.rows.get(session_key(permit.session_id))
+            ended = session is not None and session[0] is not None and session[0].ended_at is not None
+            expired = works.clock.now() >= permit.expires_at
+            works.move(permit.action_id, Step.LAPSED if ended or expired else Step.REDEEMED)
+        if ended or expired:
+            works.keep(not_started(live))  # it can never start any more, so it is not left open
+            why = "session of" if ended else "permit of"
+            raise IntegrityError(f"the {why} `{permit.action_id}` has {'ended' if ended else 'expired'}; nothing ran")
 
     # completing
 
@@ -159,8 +177,11 @@ class Engine:
         """Label a part of a result that comes in parts, without blocking the event loop."""
         return await drive_async(extending(self._works, self._running(permit), output))
 
-    def settle(self, action_id: str, *, happened: bool, by: str) -> None:
-        """Record what a person established about an open action; raises `IntegrityError` where it is not open."""
+    def settle(self, action_id: str, *, happened: bool, by: str, reason: str = "") -> None:
+        """Record what a person established about an open action; raises `IntegrityError` where it is not open.
+
+        reason: how they know; disclosed with the outcome, in the place of an output.
+        """
         works = self._works
         held = works.live(action_id)
         if held is not None:
@@ -170,6 +191,7 @@ class Engine:
             live=live,
             success=happened,
             labels=WORST if happened else Labels(),
+            output=msgspec.json.encode({"settled": reason}) if reason else b"null",
             error=None if happened else "not_done",
             settled_by=by,
         )
@@ -187,8 +209,7 @@ class Engine:
         receipts: list[tuple[Receipt, str]] = answer.value
         kinds = [receipt.kind for receipt, _ in receipts]
         if "decision" not in kinds or "outcome" in kinds:
-            message = f"`{action_id}` is not an open action; `navicert status` lists them"
-            raise IntegrityError(message)
+            raise IntegrityError(f"`{action_id}` is not an open action; `navicert status` lists them")
         receipt, digest = receipts[kinds.index("decision")]
         return self._relive(action_id, receipt, digest)
 
@@ -197,8 +218,7 @@ class Engine:
         if action is None or requester is None or session is None or receipt.decision is None:
             raise IntegrityError("the decision receipt lacks its parts; run `navicert verify`")
         if receipt.decision.result not in {"ALLOW", "MODIFY"}:
-            message = f"`{action_id}` was not permitted, so there is nothing to settle"
-            raise IntegrityError(message)
+            raise IntegrityError(f"`{action_id}` was not permitted, so there is nothing to settle")
         ran = action.effective_digest or action.digest
         profile = self._works.policy.profile(f"{action.tool}.{action.operation}", None)
         permit = Permit(
@@ -227,15 +247,15 @@ class Engine:
         with self._works.turn:
             live = self._works.move(permit.action_id, step)
         if live is None:
-            message = f"`{permit.action_id}` is not running here; its outcome was reported already, or elsewhere"
-            raise IntegrityError(message)
+            raise IntegrityError(
+                f"`{permit.action_id}` is not running here; its outcome was reported already, or elsewhere"
+            )
         return live
 
     def _running(self, permit: Permit) -> Live:
         live = self._works.live(permit.action_id)
         if live is None:
-            message = f"`{permit.action_id}` is not running here"
-            raise IntegrityError(message)
+            raise IntegrityError(f"`{permit.action_id}` is not running here")
         return live
 
     # both
@@ -310,12 +330,17 @@ class Engine:
 
     def _leave_open(self, permit: Permit, error: BaseException) -> None:
         try:
+            words = said(error)
+            if words.text != "":
+                self.extend(permit, words)  # it is passed on: what it says is released with it
             self.abandon(permit, type(error).__name__)
-        except NavicertError as failure:
-            error.add_note(f"navicert: {failure}")
+        except Exception as failure:  # noqa: BLE001 - an interruption is passed on; the store has the action open anyhow
+            error.add_note(f"navicert: {safe(failure)}")
+        live = self._works.live(permit.action_id)
+        again = ", and the same action is refused" if live is not None and live.flight else ""
         error.add_note(
             f"navicert: whether `{permit.tool}.{permit.operation}` happened is not known; the action is open as "
-            f"{permit.action_id}, and the same action is refused until `navicert settle {permit.action_id}`"
+            f"{permit.action_id}{again}, until `navicert settle {permit.action_id}`"
         )
 
     # sessions and policy
@@ -327,12 +352,11 @@ class Engine:
     def context(self, session_id: str) -> SessionContext:
         """Return the accumulated context of a session; raises `IntegrityError` where there is none."""
         key = session_key(session_id)
-        drive(self._works.load((key,)))
-        row = self._works.rows.get(key)
-        if row is None or row[0] is None:
-            message = f"there is no session `{session_id}` in this store"
-            raise IntegrityError(message)
-        context: SessionContext = row[0]
+        rows = drive(self._works.fetch((key,)))
+        if rows[key][0] is None:
+            self._works.rows.drop((key,))  # it may yet be opened, elsewhere
+            raise IntegrityError(f"there is no session `{session_id}` in this store")
+        context: SessionContext = rows[key][0]
         return context
 
     def open_session(self, request: str, claims: Claims) -> str:
@@ -348,14 +372,12 @@ class Engine:
         drive(appending(self._works, session_id, entry))
 
     def adopt(self, policy: CompiledPolicy, policy_bytes: bytes) -> None:
-        """Put another policy set in force, for every action judged from now on; raises `PolicyError` for an older one."""
+        """Put another policy set in force for what is judged from now on; raises `PolicyError` for an older one."""
         drive(self._adopt(policy, policy_bytes))
 
     def _boot(self, policy: CompiledPolicy, policy_bytes: bytes) -> Machine[None]:
         works = self._works
-        draft = record_draft(
-            works.settings.scribe, "boot", receipt_id=works.ids.new("rcp"), now=works.clock.now()
-        )
+        draft = record_draft(works.settings.scribe, "boot", receipt_id=works.ids.new("rcp"), now=works.clock.now())
         yield from works.change(lambda: works.queue(Commit(draft=draft)))
         yield from self._adopt(policy, policy_bytes)
 
@@ -378,9 +400,7 @@ class Engine:
                 raise PolicyError(message)
             part = policy_part(policy.policy, policy.hash)
             now = works.clock.now()
-            draft = record_draft(
-                works.settings.scribe, "policy", receipt_id=works.ids.new("rcp"), now=now, policy=part
-            )
+            draft = record_draft(works.settings.scribe, "policy", receipt_id=works.ids.new("rcp"), now=now, policy=part)
             force = InForce(version=policy.policy.version, hash=policy.hash)
             return works.queue(
                 Commit(
@@ -396,11 +416,9 @@ class Engine:
     def close(self) -> None:
         """Record what is still to be recorded, make it durable, and let go of the store."""
         works = self._works
-        for completions in list(works.redo.values()):
-            for item in list(completions):
-                try:
+        for session_id in list(works.redo):
+            while (item := works.kept(session_id)) is not None:
+                with suppress(Exception):  # it stays open in the store, and says so there
                     drive(works.change(partial(stage_completion, works, item, lazy=False)))
-                except (NavicertError, Unavailable):
-                    continue  # it stays open in the store, and says so there
-                completions.remove(item)
+                works.forget(item)
         works.journal.close()

@@ -1,7 +1,7 @@
 """The engine's view of the journal's rows: what is cached, and what is staged but not yet durable.
 
-* A staged value is what the next decision is judged on, before its commit is durable: two actions of a session are never
-  judged on the same past. If the commit fails, so do all that were staged upon it, by compare-and-swap.
+* A staged value is what the next decision is judged on, before its commit is durable: two actions of a session are
+  never judged on the same past. If the commit fails, so do all that were staged upon it, by compare-and-swap.
 * Bounded: the least recently used rows go first; a row that is gone is read again.
 """
 
@@ -45,10 +45,10 @@ class Rows:
             while len(self._rows) > _LIMIT:
                 self._rows.popitem(last=False)
 
-    def stage(self, key: str, value: Any, expected: int) -> None:
-        """Put a value on top of version `expected`, before it is durable."""
+    def stage(self, key: str, value: Any, version: int) -> None:
+        """Put a value in place, at the version that it will have, before it is durable."""
         with self._lock:
-            self._rows[key] = (value, expected + 1 if value is not None else 0)
+            self._rows[key] = (value, version if value is not None else 0)
             self._rows.move_to_end(key)
 
     def drop(self, keys: Iterable[str]) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -15,7 +14,7 @@ from navicert.core.accumulate import accumulate, begin
 from navicert.core.canonical import MAX_BYTES
 from navicert.core.evaluate import narrows
 from navicert.core.labels import labels_in_force
-from navicert.core.shared import session_key
+from navicert.core.shared import session_key, sticky_key
 from navicert.engine.drive import Machine
 from navicert.engine.workings import Workings
 from navicert.model.commit import Commit, RowRead, RowWrite
@@ -30,11 +29,10 @@ def opening(works: Workings, request: str, claims: Claims) -> Machine[str]:
     """Open a session; returns its id."""
     if len(request) > MAX_BYTES // 16:
         raise InvalidAction("the request is longer than 64 KiB; keep it to what the user asked")
+    _must_be_text(request, claims.human, claims.agent, claims.service, *claims.roles, *claims.scope)
     session_id = works.ids.new("ses")
-    entry = Opened(
-        session_id=session_id, request=request, claims=claims, salt=works.ids.salt(), at=works.clock.now()
-    )
-    yield from works.change(_once(lambda: _begin(works, entry, ())))
+    entry = Opened(session_id=session_id, request=request, claims=claims, salt=works.ids.salt(), at=works.clock.now())
+    yield from works.change(lambda: _begin(works, entry, ()))
     return session_id
 
 
@@ -42,6 +40,7 @@ def delegating(
     works: Workings, parent_id: str, *, agent: str, scope: tuple[str, ...], expires_at: int | None
 ) -> Machine[str]:
     """Open a child session of another agent; raises `IdentityError` where it would be wider than its parent."""
+    _must_be_text(agent, *scope)
     session_id = works.ids.new("ses")
     salt = works.ids.salt()
     key = session_key(parent_id)
@@ -54,10 +53,16 @@ def delegating(
         _must_be_open(parent, parent_id)
         now = works.clock.now()
         held: Claims = parent.claims
+        followed = sticky_key(works.settings.scribe.pseudonym(held.human or ""), held.agent or "")
+        rows = works.snapshot((followed,))
+        if rows is None:
+            return (followed,)
+        sticky, stamp = rows[followed]
         granted = parent.delegation[-1].scope if parent.delegation else held.scope
         if not narrows(scope, held.scope):
-            message = f"the scope {', '.join(scope)} is wider than what this session holds ({', '.join(held.scope)})"
-            raise IdentityError(message)
+            raise IdentityError(
+                f"the scope {', '.join(scope)} is wider than what this session holds ({', '.join(held.scope)})"
+            )
         chain = delegation.extend(
             parent.delegation,
             delegator=held.agent or "",
@@ -70,14 +75,17 @@ def delegating(
         entry = Opened(
             session_id=session_id,
             request=parent.request,
+            said=parent.said,
             claims=msgspec.structs.replace(held, agent=agent, scope=scope),
             salt=salt,
             parent=parent_id,
             delegation=chain,
-            inherited=labels_in_force(parent, NOTHING, works.settings.issuer),
+            inherited=labels_in_force(
+                parent, sticky.labels if sticky and sticky.until > now else NOTHING, works.settings.issuer
+            ),
             at=now,
         )
-        return _begin(works, entry, (RowRead(key=key, expected=version),), said=parent.said)
+        return _begin(works, entry, (RowRead(key=key, expected=version), RowRead(key=followed, expected=stamp)))
 
     yield from works.change(attempt)
     return session_id
@@ -106,16 +114,21 @@ def appending(works: Workings, session_id: str, entry: Callable[[int], ContextEn
     yield from works.change(attempt)
 
 
+def _must_be_text(*texts: str | None) -> None:
+    try:
+        "".join(text or "" for text in texts).encode()
+    except UnicodeEncodeError:
+        raise InvalidAction("a text holds a lone surrogate; send valid Unicode") from None
+
+
 def _must_be_open(context: SessionContext | None, session_id: str) -> None:
     if context is None:
-        message = f"there is no session `{session_id}` in this store"
-        raise IntegrityError(message)
+        raise IntegrityError(f"there is no session `{session_id}` in this store")
     if context.ended_at is not None:
-        message = f"the session `{session_id}` has ended; open a new one"
-        raise IntegrityError(message)
+        raise IntegrityError(f"the session `{session_id}` has ended; open a new one")
 
 
-def _begin(works: Workings, entry: Opened, reads: tuple[RowRead, ...], said: tuple[str, ...] = ()) -> Ticket:
+def _begin(works: Workings, entry: Opened, reads: tuple[RowRead, ...]) -> Ticket:
     context = begin(entry)
     return works.queue(
         Commit(
@@ -125,7 +138,3 @@ def _begin(works: Workings, entry: Opened, reads: tuple[RowRead, ...], said: tup
             entries=((entry.session_id, 1, entry),),
         )
     )
-
-
-def _once(make: Callable[[], Ticket]) -> Callable[[], Any]:
-    return make

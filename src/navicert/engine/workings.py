@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping
+from os import getpid
+from random import Random
 from threading import Lock
 from typing import Any, Final
 
@@ -11,16 +13,20 @@ import msgspec
 
 from navicert.core import lifecycle
 from navicert.core.compile import CompiledPolicy
+from navicert.core.delegation import DEPTH
 from navicert.core.draft import Scribe
 from navicert.core.lifecycle import State, Step
+from navicert.core.shared import session_key
 from navicert.engine.drive import Answer, Ask, Await, Call
 from navicert.engine.rows import Rows
 from navicert.model.action import ToolProfile
-from navicert.model.commit import Commit
+from navicert.model.commit import Commit, following
+from navicert.model.context import SessionContext
 from navicert.model.decision import Permit, Verdict
-from navicert.model.errors import Unavailable
+from navicert.model.errors import NavicertError, Unavailable
 from navicert.model.labels import Labels
 from navicert.model.receipt import Receipt
+from navicert.model.shared import ROWS
 from navicert.model.value import Value
 from navicert.ports import Classifier, Clock, Conflict, Detector, IdentityVerifier, Ids, Journal, Ticket
 
@@ -89,8 +95,16 @@ class Workings:
         self.settings = settings
         self.rows = Rows()
         self.turn = Lock()
+        self._pid = getpid()
+        self._tags = Random()  # noqa: S311 - to tell apart, not to keep secret
         self.redo: dict[str, list[Completion]] = defaultdict(list)
+        self._redo_lock = Lock()
         self._live: dict[str, tuple[State, Live]] = {}
+
+    def same_process(self) -> None:
+        """Raise `Unavailable` in a forked child: its locks may be held by threads that it does not have."""
+        if getpid() != self._pid:
+            raise Unavailable("this guard was opened before a fork; open one in the child process")
 
     # rows
 
@@ -103,7 +117,29 @@ class Workings:
             )
             if answer.error is not None:
                 raise answer.error
+            _check_rows(answer.value)
             self.rows.fill(missing, answer.value)
+
+    def fetch(self, keys: Iterable[str]) -> Generator[Ask | Await, Any, dict[str, tuple[Any, int]]]:
+        """Return the rows as they now stand, read where they are not cached (a failed commit may drop them meanwhile)."""
+        wanted = tuple(keys)
+        for _ in range(RETRIES):
+            yield from self.load(wanted)
+            found = self.snapshot(wanted)
+            if found is not None:
+                return found
+        raise Unavailable("the session is changed by others all the time; try again")
+
+    def refresh(self, keys: tuple[str, ...]) -> Steps:
+        """Have the rows as they stand in the journal now, with what other processes have written since."""
+        if keys:
+            (answer,) = yield Ask(
+                (Call("journal", lambda: self.journal.read(keys), self.journal.inline),), self.settings.commit_s
+            )
+            if answer.error is not None:
+                raise answer.error
+            _check_rows(answer.value)
+            self.rows.fill(keys, answer.value)
 
     def snapshot(self, keys: Iterable[str]) -> dict[str, tuple[Any, int]] | None:
         """Return the rows as they now stand, or None where one has to be read first. Under the turn."""
@@ -115,12 +151,34 @@ class Workings:
             found[key] = row
         return found
 
+    def lineage(self, context: SessionContext) -> tuple[str, ...]:
+        """Return the keys of the sessions that delegated to this one, as far up as they are known. Under the turn."""
+        keys: list[str] = []
+        parent = context.parent
+        while parent is not None and len(keys) < DEPTH:
+            keys.append(session_key(parent))
+            row = self.rows.get(keys[-1])
+            parent = row[0].parent if row is not None and row[0] is not None else None
+        return tuple(keys)
+
+    def ancestors(self, context: SessionContext) -> tuple[SessionContext, ...] | None:
+        """Return the sessions that delegated to this one, nearest first; None where one has to be read. Under the turn."""
+        found: list[SessionContext] = []
+        for key in self.lineage(context):
+            row = self.rows.get(key)
+            if row is None:
+                return None
+            if row[0] is not None:  # purged long ago: it had ended
+                found.append(row[0])
+        return tuple(found)
+
     def queue(self, commit: Commit, *, lazy: bool = False) -> Ticket:
         """Queue a commit and stage its rows; if it fails they are read anew. Under the turn."""
-        ticket = self.journal.enqueue(commit, lazy=lazy)
+        tag = self._tags.getrandbits(32)
+        ticket = self.journal.enqueue(replace(commit, tag=tag), lazy=lazy)
         keys = [write.key for write in commit.writes]
         for write in commit.writes:
-            self.rows.stage(write.key, write.value, write.expected)
+            self.rows.stage(write.key, write.value, following(write.expected, tag))
 
         def check() -> None:
             try:
@@ -143,6 +201,7 @@ class Workings:
 
     def change(self, attempt: Callable[[], Ticket | tuple[str, ...] | None]) -> Steps:
         """Make one change durable: `attempt`, under the turn, queues it, names rows to read first, or finds it made."""
+        self.same_process()
         for _ in range(RETRIES):
             with self.turn:
                 step = attempt()
@@ -156,6 +215,29 @@ class Workings:
             except Conflict as conflict:
                 yield from self.load(conflict.keys)
         raise Unavailable("the session is changed by others all the time; try again")
+
+    # outcomes that did not become durable
+
+    def keep(self, completion: Completion) -> None:
+        """Keep an outcome, to be recorded before anything else of its session is judged."""
+        with self._redo_lock:
+            self.redo[completion.live.permit.session_id].append(completion)
+
+    def kept(self, session_id: str) -> Completion | None:
+        """Return the first outcome that is still to be recorded in a session; it stays kept until `forget`."""
+        with self._redo_lock:
+            held = self.redo.get(session_id)
+            return held[0] if held else None
+
+    def forget(self, completion: Completion) -> None:
+        """Let go of a kept outcome, now recorded."""
+        session_id = completion.live.permit.session_id
+        with self._redo_lock:
+            left = [item for item in self.redo.get(session_id, ()) if item is not completion]
+            if left:
+                self.redo[session_id] = left
+            else:
+                self.redo.pop(session_id, None)
 
     # actions under way
 
@@ -179,6 +261,22 @@ class Workings:
         """Return an action under way."""
         held = self._live.get(action_id)
         return held[1] if held else None
+
+
+def safe(error: BaseException) -> str:
+    """Return what may be told of a failure: our own messages whole, of foreign ones the type only (T9)."""
+    return str(error) if isinstance(error, NavicertError) else type(error).__name__
+
+
+def _check_rows(found: Any) -> None:
+    """Raise `Unavailable` unless the journal answered with rows: nothing else may reach the cache."""
+    if not isinstance(found, dict):
+        raise Unavailable("the store answered with something else than rows; nothing was permitted")
+    for key, row in found.items():
+        kind = ROWS.get(str(key).partition("/")[0])
+        if kind is None or type(row) is not tuple or not isinstance(row[0], kind) or type(row[1]) is not int:
+            message = f"the store answered with something else than the row `{key}`; nothing was permitted"
+            raise Unavailable(message)
 
 
 def values(rows: Mapping[str, tuple[Any, int]]) -> dict[str, Any]:

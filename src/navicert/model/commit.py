@@ -11,8 +11,17 @@ from navicert.model.receipt import Receipt
 from navicert.model.value import Value
 
 
+def following(expected: int, tag: int) -> int:
+    """Return the version of a row after a commit: a count, and the commit's own tag in the lower 32 bits.
+
+    The tag tells apart what two engines made of the same version: a change that is built on a change which failed
+    must not pass for one that is built on what came in its place.
+    """
+    return ((expected >> 32) + 1) << 32 | tag
+
+
 class RowWrite(Value, frozen=True, kw_only=True):
-    """Replace the row `key`, at version `expected` (0: it must not exist), by `value`; the version becomes one more.
+    """Replace the row `key`, at version `expected` (0: it must not exist), by `value`, at the version that follows.
 
     value None: the row goes, and its version starts again at 0.
     """
@@ -32,11 +41,11 @@ class RowRead(Value, frozen=True, kw_only=True):
 class Draft(Value, frozen=True, kw_only=True):
     """A receipt without its place in the chains and without a signature; the journal gives it both.
 
-    disclosures: (JSON pointer, salt, canonical value bytes). subject: whose key wraps their data key.
+    disclosures: RFC 9901 disclosures before base64url, one line of JSON each. subject: whose key wraps their data key.
     """
 
     receipt: Receipt
-    disclosures: tuple[tuple[str, str, bytes], ...] = ()
+    disclosures: tuple[bytes, ...] = ()
     subject: str = ""
 
 
@@ -61,6 +70,8 @@ class Commit(Value, frozen=True, kw_only=True):
     """One atomic, durable change: all of it stands, or none (property 3)."""
 
     session_id: str | None = None
+    tag: int = 0
+    """32 random bits, for the versions of the rows that it writes."""
     writes: tuple[RowWrite, ...] = ()
     reads: tuple[RowRead, ...] = ()
     entries: tuple[tuple[str, int, ContextEntry], ...] = ()

@@ -58,6 +58,7 @@ class Opened(Value, frozen=True, kw_only=True, tag="opened"):
     parent: str | None = None
     delegation: tuple[Delegation, ...] = ()
     inherited: Labels = NOTHING
+    said: tuple[str, ...] = ()
     at: int
 
 

@@ -29,7 +29,7 @@ class Labels(Value, frozen=True, kw_only=True):
 
     def join(self, other: Labels) -> Labels:
         """Return the least label that covers both."""
-        if other == self or other == NOTHING:
+        if other in (self, NOTHING):
             return self
         if self.everything or other.everything:
             return WORST

@@ -77,7 +77,7 @@ class Edit(StrEnum):
 
 
 class Modification(Value, frozen=True, kw_only=True):
-    """One edit of one parameter. value: the new value, the cap, the RE2 pattern to blank, or the prefix to stay under."""
+    """One edit of one parameter. value: the new value, the cap, the RE2 pattern to blank, or the prefix."""
 
     parameter: str
     edit: Edit

@@ -1,4 +1,4 @@
-"""What one session cannot hold: rows that sessions share, each under its own version (SharedState, DESIGN.md section 3)."""
+"""What one session cannot hold: rows that sessions share, each under its own version (DESIGN.md section 3)."""
 
 from __future__ import annotations
 

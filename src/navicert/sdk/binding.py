@@ -1,4 +1,4 @@
-"""Binding: a call's arguments → named parameters → canonical bytes → the arguments that run (property 2, attack family B.5).
+"""Binding: a call's arguments → named parameters → canonical bytes → the arguments that run (property 2, family B.5).
 
 * Positional, default and keyword arguments become named parameters of the real signature; defaults are written out.
 * What runs is decoded from the bytes that were judged, by the annotated types; it is never the caller's own object.
@@ -12,8 +12,13 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -21,6 +26,26 @@ from navicert.core.canonical import decode_parameters, parameter_bytes
 from navicert.model.errors import InvalidAction
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+_RECORDS: Final = frozenset(
+    {
+        msgspec.inspect.StructType,
+        msgspec.inspect.DataclassType,
+        msgspec.inspect.NamedTupleType,
+        msgspec.inspect.TypedDictType,
+    }
+)
+_TEXTUAL: Final[dict[type, type]] = {
+    bytes: msgspec.inspect.BytesType,
+    bytearray: msgspec.inspect.ByteArrayType,
+    memoryview: msgspec.inspect.MemoryViewType,
+    datetime: msgspec.inspect.DateTimeType,
+    date: msgspec.inspect.DateType,
+    time: msgspec.inspect.TimeType,
+    timedelta: msgspec.inspect.TimeDeltaType,
+    UUID: msgspec.inspect.UUIDType,
+    Decimal: msgspec.inspect.DecimalType,
+}
+"""Types that are text on the wire: given for a parameter that is not declared so, they would run as text."""
 OPAQUE: Final = "$opaque"
 
 
@@ -31,21 +56,22 @@ class Binding:
         """Read the signature; raises `TypeError` for a parameter that cannot be bound, saying which and what to do."""
         self._tool = tool
         self._signature = inspect.signature(function)
-        hints = _hints(function)
         parameters = self._signature.parameters
         first = next(iter(parameters), None)
         self._opaque = frozenset({*opaque, *({"self"} & {first})})
         unknown = self._opaque - parameters.keys()
         if unknown:
-            message = f"`{tool}`: opaque names `{sorted(unknown)[0]}`, which is not a parameter"
-            raise TypeError(message)
+            raise TypeError(f"`{tool}`: opaque names `{min(unknown)}`, which is not a parameter")
+        hints = self._hints(function)
         self._types: dict[str, Any] = {}
         self._loose: set[str] = set()
+        self._records: set[str] = set()
+        self._foreign: dict[str, tuple[type, ...]] = {}
         for name, parameter in parameters.items():
             if name not in self._opaque:
                 self._types[name] = self._type(name, hints.get(name, Any))
                 if parameter.default is not parameter.empty:
-                    self._plain(name, parameter.default)
+                    self._check_default(name, parameter.default)
         self.names = tuple(self._types)
         kinds = {parameter.kind for parameter in parameters.values()}
         self._extra = next((n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD), None)
@@ -58,12 +84,48 @@ class Binding:
             info = msgspec.inspect.type_info(annotation)
         except (TypeError, NotImplementedError) as error:
             raise TypeError(self._refused(name, annotation)) from error
-        kinds = set(_walk(info))
+        parts = list(_walk(info))
+        kinds = {type(part) for part in parts}
         if any(issubclass(kind, msgspec.inspect.CustomType) for kind in kinds) and not _paths_only(annotation):
             raise TypeError(self._refused(name, annotation))
+        if any(
+            part.cls.__struct_config__.omit_defaults for part in parts if isinstance(part, msgspec.inspect.StructType)
+        ):
+            word = getattr(annotation, "__name__", annotation)
+            raise TypeError(
+                f"`{self._tool}`: the parameter `{name}` of type `{word}` leaves out fields that hold their default, "
+                f"so policy would not see what runs; declare it without `omit_defaults`"
+            )
         if any(issubclass(kind, msgspec.inspect.AnyType) for kind in kinds):
             self._loose.add(name)
+        self._foreign[name] = tuple(kind for kind, info in _TEXTUAL.items() if info not in kinds)
+        if kinds & _RECORDS:
+            self._records.add(name)
         return annotation
+
+    def _check_default(self, name: str, value: Any) -> None:
+        try:
+            self._typed(name, decode_parameters(parameter_bytes({name: self._plain(name, value)}))[name])
+        except InvalidAction as error:
+            raise TypeError(
+                f"`{self._tool}`: the default of `{name}` cannot be judged ({error}); give it a JSON value of the "
+                f"declared type, or pass opaque=('{name}',) to have it passed through unseen"
+            ) from None
+
+    def _hints(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """Return the types of the parameters that are seen. One that cannot be found counts as not stated."""
+        inner = inspect.unwrap(function)
+        while isinstance(inner, partial):
+            inner = inspect.unwrap(inner.func)
+        notes = dict(getattr(inner, "__annotations__", {}))
+        seen = {name: notes[name] for name in self._signature.parameters if name in notes and name not in self._opaque}
+        space = getattr(getattr(inner, "__func__", inner), "__globals__", {})
+        hints: dict[str, Any] = {}
+        for name, note in seen.items():
+            with suppress(NameError, TypeError, AttributeError, SyntaxError):
+                one = types.SimpleNamespace(__annotations__={name: note})
+                hints |= typing.get_type_hints(one, space, include_extras=True)
+        return hints
 
     def _refused(self, name: str, annotation: Any) -> str:
         word = getattr(annotation, "__name__", annotation)
@@ -77,10 +139,19 @@ class Binding:
         if type(value) in _PLAIN or name in self._loose:
             return value
         try:
-            return msgspec.to_builtins(value, enc_hook=encode_path, str_keys=True)
+            foreign = self._foreign[name]
+            return _text_keys(msgspec.to_builtins(value, enc_hook=encode_path, builtin_types=foreign))
         except (TypeError, ValueError, NotImplementedError, msgspec.MsgspecError, RecursionError) as error:
-            message = f"`{self._tool}`: the parameter `{name}` has no JSON form: {error}"
-            raise InvalidAction(message) from None
+            raise InvalidAction(f"`{self._tool}`: the parameter `{name}` has no JSON form: {error}") from None
+
+    def _whole(self, name: str, value: Any) -> Any:
+        """Return a parameter as plain JSON values, with the defaults inside it written out: they run too."""
+        plain = self._plain(name, value)
+        if name not in self._records:
+            return plain
+        data = parameter_bytes({name: plain})  # refuses what only looks like JSON
+        record = self._typed(name, decode_parameters(data)[name])
+        return _text_keys(msgspec.to_builtins(record, enc_hook=encode_path))
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
         """Return (canonical parameters, opaque arguments) of one call.
@@ -96,13 +167,12 @@ class Binding:
             elif name == self._extra:
                 clash = value.keys() & arguments.keys()
                 if clash:
-                    message = f"`{self._tool}`: the keyword `{sorted(clash)[0]}` is a parameter already"
-                    raise InvalidAction(message)
-                plain |= {key: self._plain(name, item) for key, item in value.items()}
+                    raise InvalidAction(f"`{self._tool}`: the keyword `{min(clash)}` is a parameter already")
+                plain |= {key: self._whole(name, item) for key, item in value.items()}
             elif type(value) is tuple and self._signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
-                plain[name] = [self._plain(name, item) for item in value]
+                plain[name] = [self._whole(name, item) for item in value]
             else:
-                plain[name] = self._plain(name, value)
+                plain[name] = self._whole(name, value)
         data = parameter_bytes(plain)
         self.unbind(data, opaque)  # a value of the wrong type is refused before anything is judged
         return data, opaque
@@ -147,15 +217,13 @@ class Binding:
             elif parameter.kind is parameter.VAR_POSITIONAL:
                 continue
             else:
-                message = f"`{self._tool}`: the parameter `{name}` is missing"
-                raise InvalidAction(message)
+                raise InvalidAction(f"`{self._tool}`: the parameter `{name}` is missing")
             if parameter.kind is parameter.KEYWORD_ONLY:
                 kwargs[name] = item
             else:
                 args.append(item)
         if values:
-            message = f"`{self._tool}`: there is no parameter `{next(iter(values))}`"
-            raise InvalidAction(message)
+            raise InvalidAction(f"`{self._tool}`: there is no parameter `{next(iter(values))}`")
         return args, kwargs
 
     def _typed(self, name: str, value: Any) -> Any:
@@ -163,21 +231,23 @@ class Binding:
         if wanted is Any or (wanted is type(value) and wanted in _PLAIN):
             return value
         try:
-            return msgspec.convert(value, wanted, dec_hook=_decode_path)
+            return msgspec.convert(value, wanted, dec_hook=_decode_path, str_keys=True)
         except msgspec.ValidationError as error:
-            message = f"`{self._tool}`: the parameter `{name}` does not fit: {error}"
-            raise InvalidAction(message) from None
+            raise InvalidAction(f"`{self._tool}`: the parameter `{name}` does not fit: {error}") from None
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(inspect.unwrap(function), include_extras=True)
-    except (NameError, TypeError, AttributeError):
-        return {}
+def _text_keys(value: Any) -> Any:
+    """Return plain values with integer keys as text; raises `ValueError` where two keys become the same."""
+    if type(value) is dict:
+        texts = {str(key) if type(key) is int else key: _text_keys(item) for key, item in value.items()}
+        if len(texts) != len(value):
+            raise ValueError("two keys have the same text")
+        return texts
+    return [_text_keys(item) for item in value] if type(value) in {list, tuple} else value
 
 
-def _walk(info: Any) -> Iterable[type]:
-    yield type(info)
+def _walk(info: Any) -> Iterable[Any]:
+    yield info
     for field in getattr(info, "__struct_fields__", ()):
         item = getattr(info, field)
         parts = item if isinstance(item, tuple) else (item,)
@@ -193,22 +263,20 @@ def _paths_only(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, PurePath):
         return True
     try:
-        kinds = set(_walk(msgspec.inspect.type_info(annotation)))
+        parts = list(_walk(msgspec.inspect.type_info(annotation)))
     except (TypeError, NotImplementedError):
         return False
-    return not any(issubclass(kind, msgspec.inspect.CustomType) for kind in kinds)
+    return not any(isinstance(part, msgspec.inspect.CustomType) for part in parts)
 
 
 def encode_path(value: Any) -> str:
     """Return a path as text, for msgspec; raises `NotImplementedError` for anything else."""
     if isinstance(value, PurePath):
         return str(value)
-    message = f"`{type(value).__name__}` is not a JSON value"
-    raise NotImplementedError(message)
+    raise NotImplementedError(f"`{type(value).__name__}` is not a JSON value")
 
 
 def _decode_path(wanted: type, value: Any) -> Any:
-    if isinstance(wanted, type) and issubclass(wanted, PurePath) and isinstance(value, str):
+    if issubclass(wanted, PurePath) and isinstance(value, str):
         return Path(value) if wanted is Path else wanted(value)
-    message = f"`{wanted}` cannot be made of JSON"
-    raise NotImplementedError(message)
+    raise ValueError(f"`{wanted}` cannot be made of JSON")

@@ -20,7 +20,7 @@ from navicert.assemble import Assembled
 from navicert.core.digest import action_digest
 from navicert.model.action import Action, Effect, ToolProfile
 from navicert.model.decision import Denied, Permit, Suspended
-from navicert.model.errors import ActionDenied, ActionSuspended, InvalidAction, NavicertError, PolicyError
+from navicert.model.errors import ActionDenied, ActionSuspended, InvalidAction, NavicertError, PolicyError, Unavailable
 from navicert.model.identity import Claims
 from navicert.model.labels import Labels, Level
 from navicert.sdk.binding import Binding
@@ -47,7 +47,7 @@ class Guard:
 
     # tools
 
-    def tool(
+    def tool(  # noqa: PLR0913 - the roles of a tool's parameters are named where it is declared
         self,
         name: str,
         *,
@@ -63,9 +63,11 @@ class Guard:
         """Govern a function as the tool `name` (`email.send`). Plain and `async` functions and generators alike.
 
         effect: read, write, delete, send, pay, grant, execute or credentials; left out, the policy must declare it.
-        destination, resource, amount, content: which parameters play this role. opaque: parameters passed through unseen.
-        returns: base label of the results (`"INTERNAL"`, or `{"level": …, "categories": […]}`); left out, results count as
-        the highest. Raises `TypeError` for a parameter that has no JSON form, `ValueError` for a bad name or effect.
+        destination, resource, amount, content: which parameters play this role. opaque: parameters that are passed
+        through unseen. returns: base label of the results (`"INTERNAL"`, or `{"level": …, "categories": […]}`); left
+        out, results count as the highest.
+
+        Raises `TypeError` for a parameter that has no JSON form, `ValueError` for a bad name, effect or label.
         """
         profile = make_profile(
             name, effect, destination=destination, resource=resource, amount=amount, content=content,
@@ -87,20 +89,29 @@ class Guard:
         def govern(method: str, function: Callable[..., Any]) -> Callable[..., Any]:
             full = f"{name}.{method}"
             declared = dict((tools or {}).get(method, {}))
-            return self._govern(full, function, make_profile(full, **declared), _names(declared.get("opaque", ())))
+            opaque = _names(declared.get("opaque", ()))
+            return self._govern(full, function, make_profile(full, **declared), opaque, stand_in)
+
+        def stand_in(value: Any) -> Any:
+            return governed if value is target else value  # a fluent method must not lead around the gate
 
         unknown = [method for method in tools or {} if not callable(getattr(target, method, None))]
         if unknown:
-            message = f"`{name}`: `{unknown[0]}` is declared, but is not a method of {type(target).__name__}"
-            raise ValueError(message)
-        return Governed(target, name, govern)
+            raise ValueError(f"`{name}`: `{unknown[0]}` is declared, but is not a method of {type(target).__name__}")
+        governed = Governed(target, name, govern)
+        return governed
 
     def _govern(
-        self, name: str, function: Callable[..., Any], profile: ToolProfile | None, opaque: tuple[str, ...]
+        self,
+        name: str,
+        function: Callable[..., Any],
+        profile: ToolProfile | None,
+        opaque: tuple[str, ...],
+        stand_in: Callable[[Any], Any] | None = None,
     ) -> Callable[..., Any]:
         check_name(name)
         binding = Binding(name, function, opaque)
-        governed = _Tool(self, name, function, profile, binding)
+        governed = _Tool(self, name, function, profile, binding, stand_in or _itself)
         if inspect.isasyncgenfunction(function):
             return _as(function, governed.stream_async)
         if inspect.isgeneratorfunction(function):
@@ -152,14 +163,17 @@ class Guard:
                 return
             try:
                 self.reload()
+            except Unavailable as error:
+                self._assembled.look_again()  # the file may be good: tried again, not only when it changes again
+                sys.stderr.write(f"navicert: the changed policy is not in force yet: {error}\n")
             except (PolicyError, NavicertError) as error:
                 if str(error) != self._complained:
                     self._complained = str(error)
                     sys.stderr.write(f"navicert: the changed policy does not load, the last good one stays: {error}\n")
 
-    def settle(self, action_id: str, *, happened: bool, by: str) -> None:
-        """Record what a person found out about an open action; it may then be tried again."""
-        self._engine.settle(action_id, happened=happened, by=by)
+    def settle(self, action_id: str, *, happened: bool, by: str, reason: str = "") -> None:
+        """Record what a person found out about an open action, and how; it may then be tried again."""
+        self._engine.settle(action_id, happened=happened, by=by, reason=reason)
 
     def close(self) -> None:
         """Make everything durable and let go of the store."""
@@ -168,15 +182,23 @@ class Guard:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
 class _Tool:
-    """One governed function."""
+    """One governed function. stand_in: what the caller gets in place of a value that would lead around the gate."""
 
     def __init__(
-        self, guard: Guard, name: str, function: Callable[..., Any], profile: ToolProfile | None, binding: Binding
+        self,
+        guard: Guard,
+        name: str,
+        function: Callable[..., Any],
+        profile: ToolProfile | None,
+        binding: Binding,
+        stand_in: Callable[[Any], Any],
     ) -> None:
         self._guard = guard
         self._engine = guard._engine  # noqa: SLF001 - same module
@@ -186,6 +208,7 @@ class _Tool:
         self._function = function
         self._profile = profile
         self._binding = binding
+        self._stand_in = stand_in
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Judge, run in this thread, label, return."""
@@ -197,11 +220,12 @@ class _Tool:
             if inspect.isawaitable(value):
                 if inspect.iscoroutine(value):
                     value.close()
-                message = f"`{self._name}` is a plain function that returns an awaitable; declare it with `async def`"
-                raise TypeError(message)
+                raise TypeError(
+                    f"`{self._name}` is a plain function that returns an awaitable; declare it with `async def`"
+                )
             return value
 
-        return _released(self._engine.mediate(action, session, run, render))
+        return self._stand_in(_released(self._engine.mediate(action, session, run, render)))
 
     async def call_async(self, *args: Any, **kwargs: Any) -> Any:
         """Judge, run in this task, label, return."""
@@ -211,7 +235,7 @@ class _Tool:
             positional, named = self._binding.unbind(parameters, opaque)
             return await self._function(*positional, **named)
 
-        return _released(await self._engine.mediate_async(action, session, run, render))
+        return self._stand_in(_released(await self._engine.mediate_async(action, session, run, render)))
 
     def stream(self, *args: Any, **kwargs: Any) -> Any:
         """Judge the call when the first item is asked for; label each item before it is released."""
@@ -223,7 +247,7 @@ class _Tool:
                 positional, named = self._binding.unbind(permit.parameters, opaque)
                 for item in self._function(*positional, **named):
                     running.extend(render(item))
-                    yield item
+                    yield self._stand_in(item)
 
         return items()
 
@@ -237,7 +261,7 @@ class _Tool:
                 positional, named = self._binding.unbind(permit.parameters, opaque)
                 async for item in self._function(*positional, **named):
                     await running.extend_async(render(item))
-                    yield item
+                    yield self._stand_in(item)
 
         return items()
 
@@ -265,7 +289,7 @@ class _Tool:
         )
 
 
-def make_profile(
+def make_profile(  # noqa: PLR0913 - as Guard.tool
     name: str,
     effect: str | None = None,
     *,
@@ -281,8 +305,7 @@ def make_profile(
     if effect is None:
         return None
     if effect not in Effect.__members__.values():
-        message = f"`{name}`: the effect `{effect}` is not one of {', '.join(Effect)}"
-        raise ValueError(message)
+        raise ValueError(f"`{name}`: the effect `{effect}` is not one of {', '.join(Effect)}")
     return ToolProfile(
         tool=name,
         effect=Effect(effect),
@@ -300,18 +323,18 @@ def make_labels(name: str, returns: Returns) -> Labels | None:
     """Return a label from `"INTERNAL"` or `{"level": "CONFIDENTIAL", "categories": ["PII"]}`."""
     if returns is None or isinstance(returns, Labels):
         return returns
-    level, categories = (returns, ()) if isinstance(returns, str) else (returns.get("level"), returns.get("categories", ()))
+    level, categories = (
+        (returns, ()) if isinstance(returns, str) else (returns.get("level"), returns.get("categories", ()))
+    )
     if level not in Level.__members__:
-        message = f"`{name}`: the level `{level}` is not one of {', '.join(Level.__members__)}"
-        raise ValueError(message)
+        raise ValueError(f"`{name}`: the level `{level}` is not one of {', '.join(Level.__members__)}")
     return Labels(level=Level[str(level)], categories=tuple(sorted(set(categories))))
 
 
 def check_name(name: str) -> None:
     """Raise `ValueError` unless the name is a full tool name in canonical form."""
     if _NAME.fullmatch(name) is None:
-        message = f"the tool name `{name}` must be `tool.operation`, of letters, digits, `-` and `_`"
-        raise ValueError(message)
+        raise ValueError(f"the tool name `{name}` must be `tool.operation`, of letters, digits, `-` and `_`")
 
 
 def _names(names: Names) -> tuple[str, ...]:
@@ -332,10 +355,14 @@ def _as(function: Callable[..., Any], governed: Callable[..., Any]) -> Callable[
             return governed(*args, **kwargs)
 
         made = call
-    shaped = wraps(function)(made)
-    del shaped.__wrapped__  # type: ignore[attr-defined]  # it would lead around the gate
+    shaped = wraps(function, updated=())(made)  # its attributes stay behind: one of them may be the function
+    del shaped.__wrapped__  # it would lead around the gate
     shaped.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     return shaped
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _released(answer: Denied | Suspended | tuple[Permit, Any]) -> Any:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
+from navicert.core.canonical import decode_parameters, parameter_bytes
 from navicert.model.context import Ended, Observed, UserSaid
 from navicert.model.errors import NavicertError
 
@@ -36,16 +38,21 @@ class Session:
 
     def user_says(self, text: str) -> None:
         """Add later words of the user. Call it with what the user typed, never with what a tool or a model said."""
+        parameter_bytes({"text": text})  # raises `InvalidAction` for what cannot be kept
         self._engine.append(self.id, lambda now: UserSaid(text=text, at=now))
 
     def observe(self, name: str, value: Json, *, source: str) -> None:
         """Report a fact about the environment, for rules on `context.facts.<name>`.
 
-        Two sources that disagree make the fact undetermined, until they agree again.
+        Two sources that disagree make the fact undetermined, until they agree again. Raises `InvalidAction` for a value
+        that has no JSON form.
         """
-        self._engine.append(self.id, lambda now: Observed(name=name, value=value, source=source, at=now))
+        fact = decode_parameters(parameter_bytes({"name": name, "value": value, "source": source}))
+        self._engine.append(self.id, lambda now: Observed(**fact, at=now))
 
-    def delegate(self, *, agent: str, scope: str | list[str] | tuple[str, ...], lasting: timedelta | None = None) -> Session:
+    def delegate(
+        self, *, agent: str, scope: str | list[str] | tuple[str, ...], lasting: timedelta | None = None
+    ) -> Session:
         """Open a child session for another agent: same request and human, these labels, and at most this scope.
 
         scope: full tool names or patterns (`crm.query`, `email.*`). What the child reads labels this session too.
@@ -66,6 +73,17 @@ class Session:
     def carry(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return the function, to be called within this session in another thread: `pool.map(s.carry(send), items)`."""
 
+        if iscoroutinefunction(function):
+
+            async def carried_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                token = CURRENT.set(self)
+                try:
+                    return await cast("Any", function(*args, **kwargs))
+                finally:
+                    CURRENT.reset(token)
+
+            return cast("Callable[P, R]", carried_async)
+
         def carried(*args: P.args, **kwargs: P.kwargs) -> R:
             token = CURRENT.set(self)
             try:
@@ -83,7 +101,9 @@ class Session:
         self._tokens.append(CURRENT.set(self))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         CURRENT.reset(self._tokens.pop())
         try:
             self.end()

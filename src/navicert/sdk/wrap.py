@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NoReturn
 
 Govern = Callable[[str, Callable[..., Any]], Callable[..., Any]]
@@ -23,10 +25,12 @@ class Governed:
         def get(method: str) -> Callable[..., Any]:
             found = made.get(method)
             if found is None:
-                attribute = getattr(target, "__call__" if method == "call" and callable(target) else method)
+                place = "__call__" if method == "call" and callable(target) else method
+                fixed = inspect.getattr_static(target, place, None)  # a property must not run to find out what it is
+                computed = inspect.isdatadescriptor(fixed) or isinstance(fixed, cached_property)
+                attribute = None if computed else getattr(target, place)
                 if not callable(attribute) or isinstance(attribute, type):
-                    message = f"`{name}.{method}` is not a method; wrap it by itself if the agent needs it"
-                    raise AttributeError(message)
+                    raise AttributeError(f"`{name}.{method}` is not a method; wrap it by itself if the agent needs it")
                 found = made[method] = govern(method, attribute)
             return found
 
@@ -35,12 +39,11 @@ class Governed:
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):
-            message = f"`{method}` is private to the governed object"
-            raise AttributeError(message)
+            raise AttributeError(f"`{method}` is private to the governed object")
         get: Callable[[str], Callable[..., Any]] = object.__getattribute__(self, "_Governed__get")
         return get(method)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102 - it is the object's own
         return self.__getattr__("call")(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:

@@ -34,10 +34,6 @@ class Match(Protocol):
         """Return where it starts."""
         ...
 
-    def end(self) -> int:
-        """Return where it ends."""
-        ...
-
 
 class Pattern(Protocol):
     """A compiled RE2 expression over bytes."""
@@ -59,7 +55,7 @@ def compiled(pattern: bytes) -> Pattern:
     return cast("Pattern", re2.compile(pattern, options()))
 
 
-def options() -> Any:  # noqa: ANN401 - re2 is published without types
+def options() -> Any:
     """Return the options of every expression here: bytes, and no words to standard error."""
     chosen = re2.Options()
     chosen.encoding = re2.Options.Encoding.LATIN1
@@ -97,7 +93,7 @@ _ssn_words = compiled(rb"(?i)\bssn|ssn\b|social[ _-]?security|tax[ _-]?id|\btin\
 _icd_words = compiled(rb"(?i)\bicd|diagnos(?:is|es|ed)\b|\bdx\b|comorbid|patient|prognosis")
 _version = compiled(rb"^[0-9]+\.[0-9]")
 _date = compiled(rb"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_hex_run = compiled(rb"^[0-9A-Fa-f-]{1,129}")
+_hex_run = compiled(rb"^[0-9A-Fa-f]{1,128}")
 _dotted_name = compiled(rb"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$")
 _uuid = compiled(rb"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 _camel_words = compiled(rb"^(?:[A-Z]?[a-z]{2,}[0-9]{0,3})+$")
@@ -149,11 +145,13 @@ def is_email(data: bytes, match: Match) -> bool:
 def is_phone(data: bytes, match: Match) -> bool:
     """Tell whether it can be a telephone number in international form."""
     before, after = _around(data, match)
-    if before in _WORD_CHARACTERS or before in b"+/=_" or after in _DIGITS or _date.search(match.group(1)):
+    if before in _WORD_CHARACTERS or before in b"+/_" or after in _DIGITS or _date.search(match.group(1)):
         return False
     digits = _bare(match.group(1))
-    apart = len(match.group(1)) - len(digits) > (b"." in match.group(1))  # +35236450.6 is a number
-    return checksums.phone(digits) and (apart or len(digits) == 11 or (digits[0] != "1" and len(digits) > 9))
+    apart = len(match.group(1)) - len(digits)
+    if apart == 1 and b"." in match.group(1):
+        return False  # the number +35236450.6
+    return checksums.phone(digits) and (apart > 0 or len(digits) == 11 or (digits[0] != "1" and len(digits) > 9))
 
 
 def is_phone_at_home(data: bytes, match: Match) -> bool:
@@ -181,38 +179,42 @@ def is_card(data: bytes, match: Match) -> bool:
     """Tell whether there is a card number in this run of digits: all of it, or groups in a customary form."""
     groups = _text(match.group()).replace("-", " ").split(" ")
     before, after = _around(data, match)
-    whole = len(groups) == 1
-    if whole and before == 0x2E and data[match.start() - 2 : match.start() - 1].isdigit():
+    if len(groups) == 1 and before == 0x2E and data[match.start() - 2 : match.start() - 1].isdigit():
         return False  # the fraction of a number
-    if len(groups) < 20 and _is_whole_card(data, match, "".join(groups), bare=whole, glued=(before, after)):
+    if len(groups) < 20 and _is_whole_card(data, match, "".join(groups)):
         return True
+    if len(groups) == 1:
+        return False
     if len(groups) > 8 and not _near(_card_words, data, match):
         return False  # a table of numbers
+    if before in _WORD_CHARACTERS and len(groups[0]) > 4:
+        groups = groups[1:]  # the end of an identifier
+    if after in _WORD_CHARACTERS and groups and len(groups[-1]) > 5:
+        groups = groups[:-1]  # the start of one
+    return any(_is_grouped_card(groups[place : place + 5]) for place in range(len(groups)))
+
+
+def _is_grouped_card(groups: list[str]) -> bool:
+    """Tell whether a card number begins with the first group: printed in groups, or one long group among others."""
     lengths = tuple(map(len, groups))
-    for place, length in enumerate(lengths):
-        if length == 4:
-            for shape in _SHAPES:
-                if lengths[place : place + len(shape)] == shape and checksums.card(
-                    "".join(groups[place : place + len(shape)])
-                ):
-                    return True
-        elif not whole and 15 <= length <= 19 and checksums.card(groups[place]):
-            return True
-    return False
+    if 15 <= lengths[0] <= 19 and checksums.card(groups[0]):
+        return True
+    shapes = _SHAPES if lengths[0] == 4 else ()
+    return any(lengths[: len(shape)] == shape and checksums.card("".join(groups[: len(shape)])) for shape in shapes)
 
 
-def _is_whole_card(data: bytes, match: Match, digits: str, *, bare: bool, glued: tuple[int, int]) -> bool:
+def _is_whole_card(data: bytes, match: Match, digits: str) -> bool:
     if not checksums.card(digits):
         return False
-    if not bare:
-        return not any(each in _WORD_CHARACTERS for each in glued) and len(set(match.group()) & set(b" -")) == 1
-    start = match.start()
-    run = _hex_run.search(data[max(0, start - 64) : start][::-1])
-    ahead = _hex_run.search(data[match.end() : match.end() + 128])
-    around = (run.group() if run else b"") + (ahead.group() if ahead else b"")
-    hyphens = around.count(b"-")
-    if hyphens > 2 or (around and len(around) - hyphens + len(digits) in _HEX_LENGTHS):
-        return False  # a piece of a UUID or of a hash
+    if len(match.group()) > len(digits):
+        alone = not any(each in _WORD_CHARACTERS for each in _around(data, match))
+        return alone and len(set(match.group()) & set(b" -")) == 1
+    start, end = match.span()
+    run = _hex_run.search(data[max(0, start - 128) : start][::-1])
+    ahead = _hex_run.search(data[end : end + 128])
+    around = (len(run.group()) if run else 0) + (len(ahead.group()) if ahead else 0)
+    if around and around + len(digits) in _HEX_LENGTHS:
+        return False  # a piece of a hash
     return len(digits) > 14 or _near(_card_words, data, match)
 
 

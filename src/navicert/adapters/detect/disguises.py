@@ -19,14 +19,14 @@ DECODED_LIMIT = 64 * 1024
 TRIGGERS = {"encoded": rb"[A-Za-z0-9]{24}", "percent": rb"%[2-7][0-9A-Fa-f]", "spaced": rb"(?:[\w-][ .,|:;*\n]){12}"}
 """The signs that a disguise may be there."""
 
-_runs, _hex_run = compiled(rb"[A-Za-z0-9]{24,}"), compiled(rb"[0-9A-Fa-f]{24,}")
+_runs = compiled(rb"[A-Za-z0-9]{24,}(?:(?:[+/_-]|\r?\n|(?:\\r)?\\n)+[A-Za-z0-9]+)*")
+"""Base64 or hex, perhaps, with what follows over joints and line breaks."""
+_hex_run = compiled(rb"[0-9A-Fa-f]{24,}")
 _spaced = compiled(rb"(?:[\w-][ .,|:;*\n]){12,}[\w-]")
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ROT13 = bytes.maketrans(_LETTERS.encode(), codecs.encode(_LETTERS, "rot13").encode())
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _BINARY = bytes(each for each in range(256) if not (32 <= each < 127 or each in b"\t\n\r"))
-_GAPS = frozenset({b"\n", b"\r\n", b"\\n", b"\\r\\n"})
-_JOINTS = frozenset({b"+", b"/", b"-", b"_"})
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | set(map(chr, range(0xFE00, 0xFE10)))
 
 
@@ -65,7 +65,8 @@ def decoded(data: bytes) -> bytes:
     """Return the text in the base64 and hex of `data`, a part a line; raises `TooMuch` beyond `DECODED_LIMIT`."""
     parts: list[bytes] = []
     left = DECODED_LIMIT
-    for run in _encoded(data):
+    for match in _runs.finditer(data):
+        run = match.group().replace(b"\\r", b"").replace(b"\\n", b"").translate(None, b"\r\n")
         inner = _hex_run.search(run)
         for part in (*_from_hex(inner.group() if inner else b""), *_from_base64(run)):
             left -= len(part)
@@ -73,24 +74,6 @@ def decoded(data: bytes) -> bytes:
                 raise TooMuch
             parts.append(part)
     return b"\n".join(parts)
-
-
-def _encoded(data: bytes) -> Iterator[bytes]:
-    """Yield what may be base64 or hex: long runs of letters and digits, put together again over line breaks."""
-    parts: list[bytes] = []
-    end = 0
-    for match in _runs.finditer(data):
-        start = match.start()
-        gap = data[end:start] if start - end <= 4 else b" "
-        if parts and gap in _JOINTS:
-            parts.append(gap)
-        elif parts and gap not in _GAPS:
-            yield b"".join(parts)
-            parts = []
-        parts.append(match.group())
-        end = match.end()
-    if parts:
-        yield b"".join(parts)
 
 
 def _from_hex(run: bytes) -> Iterator[bytes]:

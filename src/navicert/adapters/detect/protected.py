@@ -1,14 +1,15 @@
-"""Protected resources (port `Detector`; property 10): does an action name our own folder, keys, store or commands?
+"""Protected resources (port `Detector`; property 10): an action that names our own folder, keys, store or commands.
 
 * Paths are resolved on the real file system (links, `..`, `~`, percent-encoding), and compared by place and by inode.
 * Commands are looked for in the words of what is executed. Text that a tool only carries (its `content`) names nothing.
-* This is a fence, not a wall: code that runs as the same user can reach the files without naming them. `navicert doctor` says how
-  far agent and engine are separated.
+* This is a fence, not a wall: code that runs as the same user can reach the files without naming them. `navicert
+  doctor` says how far agent and engine are separated.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from navicert.model.signals import Finding
 from navicert.model.value import Json
 
 _LONGEST: Final = 4_096
+_LONGEST_NAME: Final = 255
 _WORDS: Final = re2.compile(r"[^\s'\"`;|&<>(){}\[\],=]+")
 _MOST_WORDS: Final = 2_000
 _COMMAND: Final = "navicert"
@@ -61,12 +63,9 @@ class ProtectedResources:
         words: list[str] = _WORDS.findall(text)
         if len(words) > _MOST_WORDS:
             return executes  # too much to look through: what is executed may not hide behind its length
-        if executes and any(os.path.basename(normal_form(word)) == _COMMAND for word in words):
+        if executes and any(normal_form(word).rpartition("/")[2] == _COMMAND for word in words):
             return True
-        return any(self._inside(word) for word in words if len(word) <= _LONGEST and self._pathlike(word))
-
-    def _pathlike(self, word: str) -> bool:
-        return "/" in word or word.startswith((".", "~", "$")) or "%" in word
+        return any(self._inside(word) for word in words if len(word) <= _LONGEST and _pathlike(word))
 
     def _inside(self, text: str) -> bool:
         spellings = {text, text.strip(), normal_form(text)}
@@ -75,24 +74,49 @@ class ProtectedResources:
         return any(self._protected(item) for item in spellings if item and "\0" not in item)
 
     def _protected(self, text: str) -> bool:
-        expanded = os.path.expandvars(os.path.expanduser(text)) if text[0] in "~$" or "$" in text else text
-        place = os.path.realpath(expanded)
+        if not _pathlike(text) and not _file_here(text):
+            return False
+        expanded = os.path.expandvars(text) if "$" in text else text
+        place = os.path.realpath(_home(expanded))
         if any(place == folder or place.startswith(folder + os.sep) for folder in self._folders):
             return True
         try:
-            found = os.stat(place)
-        except OSError:
+            found = Path(place).stat()
+        except (OSError, ValueError):
             return False
-        return found.st_nlink > 1 and not os.path.isdir(place) and self._same_file(found)
+        return found.st_nlink > 1 and stat.S_ISREG(found.st_mode) and self._same_file(found)
 
     def _same_file(self, found: os.stat_result) -> bool:
         for folder in self._folders:
-            for base, _, names in os.walk(folder):
-                for name in names:
-                    try:
-                        other = os.stat(os.path.join(base, name))
-                    except OSError:
-                        continue
-                    if (other.st_dev, other.st_ino) == (found.st_dev, found.st_ino):
-                        return True
+            for path in Path(folder).rglob("*"):
+                try:
+                    other = path.stat()
+                except OSError:
+                    continue  # it went while we looked
+                if (other.st_dev, other.st_ino) == (found.st_dev, found.st_ino):
+                    return True
         return False
+
+
+def _file_here(word: str) -> bool:
+    """Tell whether a bare word names a file of the working directory."""
+    if len(word) > _LONGEST_NAME:
+        return False
+    try:
+        os.lstat(word)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _pathlike(text: str) -> bool:
+    return "/" in text or text[:1] in {".", "~", "$"} or "$" in text or "\\" in text
+
+
+def _home(text: str) -> str:
+    if not text.startswith("~"):
+        return text
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError:
+        return text  # no such user

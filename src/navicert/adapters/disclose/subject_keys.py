@@ -21,6 +21,8 @@ _HELD = 4096
 class SubjectKeys:
     """A folder with one key file (32 bytes, mode 0600) per subject; subjects are pseudonyms, safe as file names."""
 
+    inline = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = Lock()

@@ -33,6 +33,8 @@ from navicert.model.errors import IntegrityError
 class FileKey:
     """One private key, loaded."""
 
+    inline = True
+
     def __init__(self, key: Ed25519PrivateKey | EllipticCurvePrivateKey) -> None:
         self._key = key
         if isinstance(key, Ed25519PrivateKey):
@@ -71,5 +73,4 @@ def load_key(path: Path) -> FileKey:
         isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1)
     ):
         return FileKey(key)
-    message = f"{path}: not an Ed25519 or P-256 key; make one with `navicert key new`"
-    raise IntegrityError(message)
+    raise IntegrityError(f"{path}: not an Ed25519 or P-256 key; make one with `navicert key new`")

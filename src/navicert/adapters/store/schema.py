@@ -52,7 +52,6 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Bring a store to this version; raises `IntegrityError` for one that a newer navicert wrote."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
-        message = f"the store has schema {version}, this navicert knows up to {VERSION}; upgrade navicert"
-        raise IntegrityError(message)
+        raise IntegrityError(f"the store has schema {version}, this navicert knows up to {VERSION}; upgrade navicert")
     for step in range(version + 1, VERSION + 1):
         connection.executescript(f"BEGIN IMMEDIATE;{MIGRATIONS[step]};PRAGMA user_version = {step};COMMIT;")

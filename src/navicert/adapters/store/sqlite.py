@@ -1,9 +1,12 @@
-"""The journal over SQLite (ports `Journal`): WAL, one writer thread, group commit, a file lock for several processes.
+"""The journal over SQLite (port `Journal`): WAL, group commit, a file lock for several processes.
 
-* A commit stands whole or not at all: rows under compare-and-swap, context entries, receipt, pending wait (property 3).
-* `seq` and `prev` are read, and the receipt is signed, inside the write transaction; the exact signed bytes are stored.
+* A commit stands whole or not at all: rows under compare-and-swap, entries, receipt, pending wait (property 3).
+* `seq` and `prev` are read, and the receipt is signed, inside the write transaction; the signed bytes are stored.
 * Commits are made in the order in which they were queued. The journal never retries; a ticket whose caller has given up
   is not begun any more.
+* Who waits for a commit makes it, together with everything that is queued by then; the others find theirs made. A
+  thread of the journal's own does so for tasks of an event loop, for outcomes that nobody waits for, and where signing
+  may wait.
 * The file lock stands around write transactions: without it a second process can starve behind a busy one.
 """
 
@@ -13,82 +16,34 @@ import fcntl
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Condition, Lock, Thread
+from time import monotonic, sleep
 from typing import Any, Final
 
 import msgspec
 
 from navicert.adapters.store.schema import migrate
+from navicert.adapters.store.ticket import SqliteTicket
 from navicert.adapters.store.vault import Vault
+from navicert.adapters.system import RANDOM
 from navicert.core.accumulate import fold
 from navicert.core.canonical import state_bytes
 from navicert.core.digest import bytes_digest, entry_digest
-from navicert.core.seal import ZERO, disclosure, finish, parse
-from navicert.model.commit import Commit, Draft
+from navicert.core.seal import ZERO, finish, parse
+from navicert.model.commit import Commit, Draft, following
 from navicert.model.context import ContextEntry, SessionContext
 from navicert.model.errors import IntegrityError, NavicertError, Unavailable
 from navicert.model.receipt import Log, Receipt, Session, Signature
 from navicert.model.shared import ROWS
 from navicert.ports import Clock, Conflict, DisclosureKeys, Signer
 
-BUSY_MS: Final = 5_000
+BUSY_S: Final = 5.0
 LINGER_S: Final = 0.02
 """How long an outcome that nobody waits for may wait for a decision to share a commit with."""
 _ENTRY: Final = msgspec.json.Decoder(ContextEntry)
-
-
-class SqliteTicket:
-    """A queued commit."""
-
-    __slots__ = ("_callbacks", "_done", "_lock", "abandoned", "commit", "error", "lazy", "receipt")
-
-    def __init__(self, commit: Commit, *, lazy: bool) -> None:
-        self.commit = commit
-        self.lazy = lazy
-        self.abandoned = False
-        self.receipt: tuple[Receipt, str] | None = None
-        self.error: BaseException | None = None
-        self._done = Lock()
-        self._done.acquire()
-        self._lock = Lock()
-        self._callbacks: list[Callable[[], None]] | None = []
-
-    def settle(self, receipt: tuple[Receipt, str] | None, error: BaseException | None) -> None:
-        """Decide the ticket, once."""
-        with self._lock:
-            callbacks, self._callbacks = self._callbacks, None
-            if callbacks is None:
-                return
-            self.receipt, self.error = receipt, error
-        for callback in callbacks:
-            callback()
-        self._done.release()
-
-    def on_done(self, callback: Callable[[], None]) -> None:
-        """Call back once decided; at once where it already is."""
-        with self._lock:
-            if self._callbacks is not None:
-                self._callbacks.append(callback)
-                return
-        callback()
-
-    def wait(self, timeout: float) -> tuple[Receipt, str] | None:
-        """Return the signed receipt and its SHA-256, or raise; gives up after `timeout` seconds."""
-        if not self._done.acquire(timeout=timeout):
-            self.abandoned = True
-            message = f"the store did not answer within {timeout:g} s; nothing was permitted"
-            raise Unavailable(message)
-        self._done.release()
-        return self.result()
-
-    def result(self) -> tuple[Receipt, str] | None:
-        """Return what a decided ticket holds."""
-        if self.error is not None:
-            raise self.error
-        return self.receipt
 
 
 class SqliteJournal:
@@ -107,8 +62,12 @@ class SqliteJournal:
         self._signer = signer
         self._clock = clock
         self._queue: deque[SqliteTicket] = deque()
+        self._lead = Lock()
         self._wake = Condition(Lock())
+        self._nudged = False
+        self._armed = False
         self._closing = False
+        self._inline = signer.inline and keys.inline
         self._pid = os.getpid()
         self._read_lock = Lock()
         self._checked: set[str] = set()
@@ -116,14 +75,23 @@ class SqliteJournal:
         self._chains: dict[str, tuple[int, str]] = {}
         self._data_version = -1
         self._head = (0, ZERO)
-        self._flock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._writer = connect(path)
-        with self._exclusive():
-            migrate(self._writer)
-            self._adopt()
-        path.chmod(0o600)
-        self._reader = connect(path)
-        self._thread = Thread(target=self._serve, name="navicert-journal", daemon=True)
+        with ExitStack() as opened:
+            try:
+                self._flock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                opened.callback(os.close, self._flock)
+                self._writer = connect(path)
+                opened.callback(self._writer.close)
+                with self._exclusive(monotonic() + BUSY_S):
+                    migrate(self._writer)
+                    self._adopt()
+                self._writer.execute("PRAGMA busy_timeout = 0")  # `_begin` waits, and no longer than the caller does
+                path.chmod(0o600)
+                self._reader = connect(path)
+            except (OSError, sqlite3.Error) as error:
+                raise Unavailable(f"{path}: the store cannot be opened: {error}") from None
+            opened.pop_all()
+        self._files = {item: _file_id(item) for item in (path, path.with_name(path.name + "-wal"))}
+        self._thread = Thread(target=self._pump, name="navicert-journal", daemon=True)
         self._thread.start()
 
     # reading
@@ -151,8 +119,7 @@ class SqliteJournal:
         try:
             return msgspec.json.decode(data, type=ROWS[key.partition("/")[0]])
         except msgspec.MsgspecError as error:
-            message = f"the row `{key}` does not decode: {error}"
-            raise IntegrityError(message) from None
+            raise IntegrityError(f"the row `{key}` does not decode: {error}") from None
 
     def _check_session(self, context: SessionContext) -> None:
         """Hold a loaded context against its entries and its newest receipt (R2.f); all entries at the first load."""
@@ -169,26 +136,27 @@ class SqliteJournal:
             entries = [entry for _, entry in entries_of(self._reader, self._vault, session, 0)]
             folded = fold(entries) if entries else None
             if folded != context:
-                message = f"the context of session `{session}` does not follow from its entries; run `navicert verify`"
-                raise IntegrityError(message)
+                raise IntegrityError(
+                    f"the context of session `{session}` does not follow from its entries; run `navicert verify`"
+                )
             if row is not None and _head_at(entries, length) != head:
-                message = f"the context of session `{session}` is not the one its receipts name; run `navicert verify`"
-                raise IntegrityError(message)
+                raise IntegrityError(
+                    f"the context of session `{session}` is not the one its receipts name; run `navicert verify`"
+                )
             self._checked.add(session)
             return
         for _, entry in entries_of(self._reader, self._vault, session, length):
             head = entry_digest(head, state_bytes(entry))
         if head != context.head:
-            message = f"the context of session `{session}` is not the one its receipts name; run `navicert verify`"
-            raise IntegrityError(message)
+            raise IntegrityError(
+                f"the context of session `{session}` is not the one its receipts name; run `navicert verify`"
+            )
 
     def receipts_of(self, action_id: str) -> list[tuple[Receipt, str]]:
         """Return the receipts of one action, in order, each with the SHA-256 of its bytes."""
         self._same_process()
         with self._read_lock, _as_unavailable():
-            rows = self._reader.execute(
-                "SELECT bytes FROM log WHERE action = ? ORDER BY seq", (action_id,)
-            ).fetchall()
+            rows = self._reader.execute("SELECT bytes FROM log WHERE action = ? ORDER BY seq", (action_id,)).fetchall()
         return [(_receipt(data), bytes_digest(data)) for (data,) in rows]
 
     # queueing
@@ -196,28 +164,54 @@ class SqliteJournal:
     def enqueue(self, commit: Commit, *, lazy: bool = False) -> SqliteTicket:
         """Queue a commit; returns at once."""
         self._same_process()
-        ticket = SqliteTicket(commit, lazy=lazy)
-        with self._wake:
-            if self._closing:
-                raise Unavailable("the journal is closed; open a new guard")
-            self._queue.append(ticket)
-            self._wake.notify()
+        if self._closing:
+            raise Unavailable("the journal is closed; open a new guard")
+        ticket = SqliteTicket(self, commit)
+        self._queue.append(ticket)
+        if lazy and not self._armed:
+            with self._wake:
+                self._armed = True
+                self._wake.notify()
         return ticket
 
-    def purge(self, *, before: int) -> int:
-        """Delete the context of sessions that ended, or last moved, before `before` (microseconds); return how many.
+    def press(self, ticket: SqliteTicket, timeout: float) -> None:
+        """Have a ticket decided: by this thread, or by the journal's where more than the store can make it wait."""
+        if not self._inline:
+            self.nudge()
+            return
+        end = monotonic() + timeout
+        while not ticket.decided:
+            if not self._lead.acquire(timeout=max(0.0, end - monotonic())):
+                return
+            try:
+                if not ticket.decided:
+                    self._serve(end)
+            finally:
+                self._lead.release()
 
-        Receipts stay. Freed pages are overwritten (R2: context is purged after session end plus retention).
+    def nudge(self) -> None:
+        """Have the journal's own thread commit what is queued."""
+        with self._wake:
+            self._nudged = True
+            self._wake.notify()
+
+    def purge(self, *, before: int) -> int:
+        """Delete the context of sessions that ended, or were left, before `before` (microseconds); return how many.
+
+        A session with an open action stays until that is settled. Receipts stay. Freed pages are overwritten (R2).
         """
-        with self._exclusive(), self._transaction():
+        end = monotonic() + BUSY_S
+        with self._lead, self._exclusive(end), self._transaction(end):
             rows = self._writer.execute(
-                "SELECT key FROM row WHERE key >= 'session/' AND key < 'session0' AND updated_at < ?", (before,)
+                "SELECT key, version, value FROM row WHERE key >= 'session/' AND key < 'session0' AND updated_at < ?",
+                (before,),
             ).fetchall()
-            for (key,) in rows:
+            gone = [key for key, *row in rows if not self._open_row(key, *row).open]
+            for key in gone:
                 self._writer.execute("DELETE FROM entry WHERE session = ?", (key.partition("/")[2],))
                 self._writer.execute("DELETE FROM row WHERE key = ?", (key,))
             self._versions.clear()
-        return len(rows)
+        return len(gone)
 
     def flush(self, timeout: float = 10.0) -> None:
         """Return once everything queued so far is decided."""
@@ -243,27 +237,44 @@ class SqliteJournal:
 
     # writing
 
-    def _serve(self) -> None:
+    def _pump(self) -> None:
+        """The journal's own thread."""
         while True:
             with self._wake:
-                while not self._queue and not self._closing:
+                while not (self._nudged or self._armed or self._closing):
                     self._wake.wait()
-                if not self._queue:
-                    return
-                if all(ticket.lazy for ticket in self._queue) and not self._closing:
+                if not (self._nudged or self._closing):
                     self._wake.wait(LINGER_S)
-                batch = list(self._queue)
-                self._queue.clear()
-            self._commit([ticket for ticket in batch if not ticket.abandoned])
-            for ticket in batch:
-                if ticket.abandoned:
-                    ticket.settle(None, Unavailable("the caller gave up before the commit was begun"))
+                self._nudged = False
+                self._armed = False
+            with self._lead:
+                self._serve(monotonic() + BUSY_S)
+            if self._closing and not self._queue:
+                return
 
-    def _commit(self, batch: list[SqliteTicket]) -> None:
+    def _serve(self, end: float) -> None:
+        """Commit everything that is queued. Under the lead."""
+        batch: list[SqliteTicket] = []
+        while self._queue:
+            ticket = self._queue.popleft()
+            if ticket.abandoned:
+                ticket.settle(None, Unavailable("the caller gave up before the commit was begun"))
+            else:
+                batch.append(ticket)
+        if not batch:
+            return
+        try:
+            self._commit(batch, end)
+        finally:  # interrupted on the way: nobody is left waiting
+            for ticket in batch:
+                if not ticket.decided:
+                    ticket.settle(None, Unavailable("the commit was interrupted; nothing was permitted"))
+
+    def _commit(self, batch: list[SqliteTicket], end: float) -> None:
         """Make one batch: every ticket in it that can be stands when this returns, and the others have their error."""
         results: list[tuple[SqliteTicket, tuple[Receipt, str] | None, BaseException | None]] = []
         try:
-            with self._exclusive(), self._transaction():
+            with self._exclusive(end), self._transaction(end):
                 rows: dict[str, msgspec.Struct | None] = {}
                 for ticket in batch:
                     try:
@@ -271,8 +282,10 @@ class SqliteJournal:
                     except (Conflict, NavicertError, ValueError) as error:
                         results.append((ticket, None, error))
                 self._write_rows(rows)
-        except Exception as error:  # noqa: BLE001 - whatever it was, nothing of the batch may count as durable
+        except BaseException as error:  # whatever it was, nothing of the batch may count as durable
             self._forget()
+            if not isinstance(error, Exception):
+                raise  # an interrupt, in the thread of the one who waits
             failure = error if isinstance(error, NavicertError) else Unavailable(f"the store failed: {error}")
             for ticket in batch:
                 ticket.settle(None, failure)
@@ -281,16 +294,27 @@ class SqliteJournal:
             ticket.settle(receipt, refused)
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        fcntl.flock(self._flock, fcntl.LOCK_EX)
+    def _exclusive(self, end: float) -> Iterator[None]:
+        """Hold the file lock; raises `Unavailable` where another process holds it until `end`."""
+        pause = 0.0002
+        while True:
+            try:
+                fcntl.flock(self._flock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if monotonic() >= end:
+                    raise Unavailable("another process holds the store; try again") from None
+                sleep(pause)
+                pause = min(pause * 2, 0.005)
         try:
             yield
         finally:
             fcntl.flock(self._flock, fcntl.LOCK_UN)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
+    def _transaction(self, end: float) -> Iterator[None]:
+        self._still_there()
+        self._begin(end)
         try:
             (data_version,) = self._writer.execute("PRAGMA data_version").fetchone()
             if data_version != self._data_version:
@@ -303,6 +327,28 @@ class SqliteJournal:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             raise
+
+    def _begin(self, end: float) -> None:
+        if self._writer.in_transaction:  # left by an interrupt
+            self._writer.execute("ROLLBACK")
+        pause = 0.0002
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                if monotonic() >= end:
+                    raise Unavailable("another process holds the store; try again") from None
+            sleep(pause)
+            pause = min(pause * 2, 0.005)
+
+    def _still_there(self) -> None:
+        """Raise `Unavailable` where the files are gone or others: what is written to them now, nobody would ever see."""
+        for path, known in self._files.items():
+            if known is not None and _file_id(path) != known:
+                raise Unavailable(f"the store file `{path.name}` was removed or replaced; restore it, and restart")
 
     def _adopt(self) -> None:
         """Take the log's head from the store: another process may have written since."""
@@ -325,7 +371,7 @@ class SqliteJournal:
             raise Conflict(moved)
         receipt = self._append(commit.draft, commit.session_id) if commit.draft is not None else None
         for write in commit.writes:
-            self._versions[write.key] = write.expected + 1 if write.value is not None else 0
+            self._versions[write.key] = following(write.expected, commit.tag) if write.value is not None else 0
             rows[write.key] = write.value
         execute = self._writer.execute
         for session, seq, entry in commit.entries:
@@ -379,7 +425,7 @@ class SqliteJournal:
             Log(origin=self._origin, seq=seq, prev=prev),
             place,
             Signature(algorithm=self._signer.algorithm, key_id=self._signer.key_id),
-            self._signer.sign,
+            self._sign,
         )
         digest = bytes_digest(data)
         receipt = draft.receipt
@@ -402,13 +448,21 @@ class SqliteJournal:
             self._chains[place.id] = (place.seq, digest)
         return receipt, digest
 
+    def _sign(self, message: bytes) -> bytes:
+        signature = self._signer.sign(message)
+        if type(signature) is not bytes or len(signature) != 64:
+            raise Unavailable("the signer did not answer with a signature; nothing was recorded")
+        return signature
+
     def _seal(self, draft: Draft) -> tuple[bytes | None, bytes | None]:
         if not draft.disclosures:
             return None, None
-        key = os.urandom(32)
-        texts = [disclosure(*item) for item in draft.disclosures]
-        sealed = Vault(key).seal(f"disclosures/{draft.receipt.receipt_id}", msgspec.json.encode(texts))
-        return self._keys.wrap(draft.subject, key), sealed
+        key = RANDOM.draw(32)
+        sealed = Vault(key).seal(f"disclosures/{draft.receipt.receipt_id}", b"\n".join(draft.disclosures))
+        wrapped = self._keys.wrap(draft.subject, key)
+        if type(wrapped) is not bytes or not wrapped:
+            raise Unavailable("the keys of disclosures did not answer with a wrapped key; nothing was recorded")
+        return wrapped, sealed
 
     def _chain(self, session: str) -> tuple[int, str]:
         chain = self._chains.get(session)
@@ -424,10 +478,19 @@ class SqliteJournal:
         return chain
 
 
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Return a connection with this store's settings: WAL, full durability, freed pages overwritten."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
+    connection.execute("PRAGMA page_size = 8192")  # an entry of the log takes 2.5 KB: three to a page, not one
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
@@ -445,8 +508,7 @@ def entries_of(
     for seq, sealed in rows:
         expected += 1
         if seq != expected:
-            message = f"entry {expected} of session `{session}` is missing"
-            raise IntegrityError(message)
+            raise IntegrityError(f"entry {expected} of session `{session}` is missing")
         yield seq, _ENTRY.decode(vault.open(f"entry/{session}/{seq}", sealed))
 
 
@@ -461,8 +523,7 @@ def _receipt(data: bytes) -> Receipt:
     try:
         return parse(data)
     except ValueError as error:
-        message = f"the newest receipt of a session is damaged ({error}); run `navicert verify`"
-        raise IntegrityError(message) from None
+        raise IntegrityError(f"the newest receipt of a session is damaged ({error}); run `navicert verify`") from None
 
 
 @contextmanager
@@ -470,5 +531,4 @@ def _as_unavailable() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        message = f"the store cannot be read: {error}"
-        raise Unavailable(message) from None
+        raise Unavailable(f"the store cannot be read: {error}") from None

@@ -5,11 +5,10 @@ The associated data names the place, so that a sealed value put in another place
 
 from __future__ import annotations
 
-import os
-
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from navicert.adapters.system import RANDOM
 from navicert.model.errors import IntegrityError
 
 
@@ -21,7 +20,7 @@ class Vault:
 
     def seal(self, place: str, data: bytes) -> bytes:
         """Return nonce and ciphertext."""
-        nonce = os.urandom(12)
+        nonce = RANDOM.draw(12)
         return nonce + self._cipher.encrypt(nonce, data, place.encode())
 
     def open(self, place: str, sealed: bytes) -> bytes:
@@ -29,5 +28,4 @@ class Vault:
         try:
             return self._cipher.decrypt(sealed[:12], sealed[12:], place.encode())
         except (InvalidTag, ValueError):
-            message = f"the stored value `{place}` was changed, moved, or belongs to another key"
-            raise IntegrityError(message) from None
+            raise IntegrityError(f"the stored value `{place}` was changed, moved, or belongs to another key") from None

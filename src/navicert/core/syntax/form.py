@@ -7,19 +7,19 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 
 from navicert.model.errors import IntegrityError
-from navicert.model.policy import Condition, Modification, PolicySet, Rule
+from navicert.model.policy import PolicySet
 
 _DOMAIN = b"navicert/policy/1\0"
 _encode = msgspec.json.Encoder(order="sorted").encode
+_decode = msgspec.json.Decoder(PolicySet).decode
 
 
 def canonical_policy(policy: PolicySet) -> bytes:
-    """Return the canonical bytes of a policy set; equal policy sets have equal bytes."""
+    """Return the canonical bytes of a policy set; how it was made (read, decoded, built) does not show in them."""
     return _encode(_lean(policy))
 
 
@@ -41,47 +41,9 @@ def policy_hash(policy: PolicySet) -> str:
 def decode_policy(data: bytes) -> PolicySet:
     """Return the policy set whose canonical bytes these are; raises `IntegrityError` for any other bytes."""
     try:
-        policy = _model(_decode(data))
+        policy = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise IntegrityError(f"the stored policy cannot be read: {error}; restore it from its file") from None
     if canonical_policy(policy) != data:
         raise IntegrityError("the stored policy is not in canonical form; restore it from its file")
     return policy
-
-
-# msgspec cannot decode into a type that contains itself, as `Json` does. The file forms say `Any` where the model says
-# `Json` (a JSON decoder yields nothing else), and are turned into the model's own values after decoding.
-
-
-class _FileCondition(Condition, frozen=True):
-    value: Any
-
-
-class _FileModification(Modification, frozen=True):
-    value: Any = None
-
-
-class _FileRule(Rule, frozen=True):
-    match: tuple[_FileCondition, ...] = ()
-    modifications: tuple[_FileModification, ...] = ()
-
-
-class _FilePolicy(PolicySet, frozen=True):
-    rules: tuple[_FileRule, ...] = ()
-
-
-_decode = msgspec.json.Decoder(_FilePolicy).decode
-
-
-def _model(file: _FilePolicy) -> PolicySet:
-    return PolicySet(**{**_fields(file), "rules": tuple(_rule(rule) for rule in file.rules)})
-
-
-def _rule(file: _FileRule) -> Rule:
-    match = tuple(Condition(**_fields(each)) for each in file.match)
-    modifications = tuple(Modification(**_fields(each)) for each in file.modifications)
-    return Rule(**{**_fields(file), "match": match, "modifications": modifications})
-
-
-def _fields(value: msgspec.Struct) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__struct_fields__}

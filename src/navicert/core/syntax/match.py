@@ -180,7 +180,11 @@ def _under_not(field: Field, node: Node) -> tuple[Operator, Place, Node]:
     place = node.keys[word]
     if word == "not":
         raise Fault(place, "`not` under `not` is refused; write the condition without either")
-    return _operator(field, word, place), place, inner
+    operator = _operator(field, word, place)
+    if operator in {Operator.NE, Operator.NOT_IN}:
+        plain = "eq" if operator is Operator.NE else "in"
+        raise Fault(place, f"`not` around `{word}` says no twice; write `{plain}`")
+    return operator, place, inner
 
 
 def _operator(field: Field, word: str, place: Place) -> Operator:
@@ -193,7 +197,7 @@ def _operator(field: Field, word: str, place: Place) -> Operator:
         raise Fault(place, f"unknown operator {shown(word)}; {hint}")
     if operator not in APPLIES[field.type]:
         usable = words.listed(each.value for each in Operator if each in APPLIES[field.type])
-        raise Fault(place, f"`{word}` does not apply to `{field.path}`, which is {field.type.value}; use {usable}")
+        raise Fault(place, f"`{word}` does not apply to {shown(field.path)}, which is {field.type.value}; use {usable}")
     return operator
 
 
@@ -201,7 +205,9 @@ def _condition(
     field: Field, operator: Operator, node: Node, place: Place | None = None, *, negated: bool = False
 ) -> Condition:
     if operator not in APPLIES[field.type]:  # a list for what can only be equal
-        raise Fault(place or node.place, f"`{field.path}` is {field.type.value} and takes no list; write one value")
+        raise Fault(
+            place or node.place, f"{shown(field.path)} is {field.type.value} and takes no list; write one value"
+        )
     return Condition(field=field.path, operator=operator, value=_value(field, operator, node), negated=negated)
 
 
@@ -213,7 +219,7 @@ def _prefix(field: Field, word: str) -> Condition:
 
 
 def _value(field: Field, operator: Operator, node: Node) -> Json:
-    what = f"`{field.path}`" if operator in SAME else f"`{operator.value}` on `{field.path}`"
+    what = shown(field.path) if operator in SAME else f"`{operator.value}` on {shown(field.path)}"
     if operator is Operator.EXISTS:
         return words.truth(node, "`exists`")
     if operator is Operator.MATCHES:

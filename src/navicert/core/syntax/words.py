@@ -35,6 +35,7 @@ _HABITS: Mapping[str, str] = {
     "endswith": "ends_with",
     "equals": "eq",
     "gte": "ge",
+    "level": "data_classification",
     "lte": "le",
     "modification": "modifications",
     "neq": "ne",
@@ -223,7 +224,7 @@ def parameter(word: str, place: Place) -> str:
     """Return the name of a parameter; dots go into objects, and there is no wildcard."""
     if len(word) > MAX_PARAMETER:
         raise Fault(place, f"the parameter name has {len(word)} characters; use at most {MAX_PARAMETER}")
-    if not all(word.split(".")):
+    if word != word.strip() or not all(word.split(".")):
         raise Fault(place, f"{shown(word)} names no parameter; write `name`, or `outer.inner` to go into an object")
     if "*" in word:
         raise Fault(place, f"{shown(word)} is no parameter name here; only `'*'` alone, in a match, is every parameter")

@@ -1,0 +1,182 @@
+"""One action for a person: what exactly, decided how, for whom, on what grounds, and how it came to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from navicert.cli.terminal import Terminal, pad
+from navicert.cli.view import View, labels_word, value_text
+from navicert.core.inert import brief
+
+LONGEST: Final = 600
+
+
+def show_action(out: Terminal, document: dict[str, Any]) -> None:
+    """Write one action for a person: what exactly, decided how, for whom, and how it came to it."""
+    receipts = document["receipts"]
+    first, last = receipts[0], receipts[-1]
+    action, decision = first["action"], first["decision"]
+    final = next((item["decision"] for item in receipts[::-1] if item["decision"]), decision)
+    reason = final["reason"] or decision["reason"] or ""
+    out.title(f"{action['name']}   {document['action_id']}", f"{first['at'][:19].replace('T', ' ')} UTC")
+    out.fields([("digest", action["digest"])])
+    head = f"  {'verdict':<14}"
+    out.say(f"{out.style(head, 'dim')}{out.verdict(final['verdict'])}  {brief(reason, out.width - 27)}")
+    part = decision["policy"]
+    out.fields(
+        [
+            ("rules", ", ".join(decision["rules"]) or "none matched: the posture decides"),
+            ("class", f"{decision['classification']}, {decision['reason_code']}"),
+            ("policy", f"{part['id']} version {part['version']}"),
+            ("", f"sha256 {part['hash']}"),
+            *_waiting(document["wait"]),
+            ("now", brief(_now(document["state"], last, document["action_id"]), 240)),
+        ]
+    )
+    _section(out, "What exactly", _parameters(action["parameters"]))
+    if action["effective"] is not None:
+        _section(out, "Changed by the policy", _parameters(_changes(action)))
+        out.fields([("digest then", action["effective_digest"])])
+    _section(out, "For whom", _identity(first, document))
+    _section(out, "On what grounds", _grounds(first))
+    _prior(out, document)
+    _receipts(out, receipts)
+
+
+def _section(out: Terminal, name: str, pairs: list[tuple[str, str]]) -> None:
+    out.say()
+    out.say(out.style(name, "bold"))
+    out.fields(pairs)
+
+
+def _waiting(wait: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if wait is None:
+        return []
+    deadline = wait["deadline"] or ""
+    left = "over" if not deadline else _left(deadline)
+    who = f" Approvers: {', '.join(wait['approvers'])}." if wait["approvers"] else ""
+    return [
+        ("waits as", f"{wait['handle']}, risk {wait['risk']}.{who}"),
+        ("until", f"{deadline[:19].replace('T', ' ')} UTC ({left}); without an answer it is then denied"),
+    ]
+
+
+def _left(deadline: str) -> str:
+    seconds = (datetime.fromisoformat(deadline) - datetime.now(UTC)).total_seconds()
+    if seconds <= 0:
+        return "over: it will not run"
+    minutes = int(seconds // 60)
+    return (
+        f"{minutes // 60} h {minutes % 60} min left" if minutes >= 60 else f"{minutes} min {int(seconds % 60)} s left"
+    )
+
+
+def _now(state: str, last: View, action_id: str) -> str:
+    if state == "open":
+        return f"open: no outcome is recorded; once you know whether it ran, `navicert settle {action_id}`"
+    if last["kind"] != "outcome":
+        return {"refused": "refused; nothing ran", "waiting": "held; nothing has run"}[state]
+    done = last["execution"]
+    by = f", settled by {done['settled_by']}" if done["settled_by"] else ""
+    gave = f"gave back {labels_word(done)}" if done["success"] else f"failed: {done['error']}"
+    return f"{'ran' if done['success'] else 'ended'} at {done['completed_at'][11:19]} UTC, {gave}{by}"
+
+
+def _parameters(values: View | None) -> list[tuple[str, str]]:
+    """Nothing of ours stands on a line with an agent's text, so that the one cannot be taken for the other."""
+    if values is None:
+        return [("withheld", "erased, or their key is not here")]
+    return [(brief(name, 48), brief(value_text(value), LONGEST) or "(empty)") for name, value in values.items()]
+
+
+def _changes(action: View) -> View:
+    """Return the parameters that run otherwise than they were asked for."""
+    asked, runs = action["parameters"] or {}, action["effective"]
+    changed = {name: value for name, value in runs.items() if name not in asked or asked[name] != value}
+    return changed | {name: "(dropped)" for name in asked if name not in runs}
+
+
+def _identity(first: View, document: dict[str, Any]) -> list[tuple[str, str]]:
+    who = first["requester"]
+    chain = [f"{link['delegator']} → {link['delegatee']} ({', '.join(link['scope'])})" for link in who["delegation"]]
+    marks = {"development": "taken on the application's word", "unverified": "could not be verified"}
+    identity = who["identity"] + (f": {marks[who['identity']]}" if who["identity"] in marks else "")
+    request = document["request"]
+    return [
+        ("request", brief(f"“{request}”", LONGEST) if request is not None else "not available"),
+        *[("and then", brief(f"“{text}”", LONGEST)) for text in document["said"] or ()],
+        ("human", brief(f"{who['human'] or '(withheld)'}   {who['human_id']}", 90)),
+        ("service", brief(who["service"], 80)),
+        ("agent", brief(who["agent"], 80)),
+        ("delegated", brief("; ".join(chain), LONGEST)),
+        ("session", who["session"] or "none"),
+        ("scope", brief(", ".join(who["scope"]), 200) + (f"; roles {', '.join(who['roles'])}" if who["roles"] else "")),
+        ("identity", identity),
+    ]
+
+
+def _grounds(first: View) -> list[tuple[str, str]]:
+    evaluated = first["decision"]["evaluated"] or {}
+    context = first["context"]
+    signals = evaluated.get("signals", {})
+    known = [f"{name} = {value_text(value)}" for name, value in signals.get("values", {}).items()]
+    known += [f"{name} unknown ({why})" for name, why in signals.get("unknown", {}).items()]
+    shared = evaluated.get("shared", {})
+    return [
+        ("labels", labels_word(context) or "no session, so no context"),
+        ("of these", "some follow from earlier sessions" if shared.get("sticky", {}).get("level") else ""),
+        ("signals", brief(", ".join(known), LONGEST)),
+        ("context", f"{context['length']} entries, digest {context['hash'][:32]}" if context else ""),
+        ("separation", _separation(first["separation"])),
+    ]
+
+
+def _separation(word: str | None) -> str:
+    return "none: agent and engine run as the same user; this is a fence, not a wall" if word == "none" else word or ""
+
+
+def _prior(out: Terminal, document: dict[str, Any]) -> None:
+    prior, count = document["prior"], document["prior_count"]
+    out.say()
+    if prior is None:
+        out.say(out.style("Before it: ", "bold") + "not available")
+        return
+    out.say(out.style("Before it, in this session", "bold") + (f"   the last {len(prior)} of {count}" if count else ""))
+    if not prior:
+        out.say("  nothing")
+    for item in prior:
+        gave = "" if item["gave"] == "PUBLIC" else f"gave {item['gave']}"
+        out.say(f"  {item['at'][11:19]}  {out.verdict(item['verdict'])}  {pad(item['name'], 22)}  {pad(gave, 52)}")
+
+
+def _receipts(out: Terminal, receipts: list[View]) -> None:
+    out.say()
+    out.say(out.style("Receipts", "bold"))
+    for item in receipts:
+        place = f"entry {item['log']['seq']} of {item['log']['origin']}"
+        if item["session"] is not None:
+            place += f", place {item['session']['seq']} in its session"
+        signature = item["signature"]
+        out.fields(
+            [
+                (item["kind"], f"{item['receipt_id']}, {place}"),
+                ("", f"after {item['log']['prev']}"),
+                ("", f"signed by {signature['key_id']}"),
+            ]
+        )
+
+
+def show_records(out: Terminal, receipts: list[View]) -> None:
+    """Write records of the log's own."""
+    for item in receipts:
+        out.title(f"{item['kind']}   {item['receipt_id']}", f"{item['at'][:19].replace('T', ' ')} UTC")
+        policy, key = item["policy"], item["key"]
+        out.fields(
+            [
+                ("policy", f"{policy['id']} version {policy['version']}, sha256 {policy['hash']}" if policy else ""),
+                ("new key", f"{key['key_id']} ({key['algorithm']})" if key else ""),
+                ("separation", _separation(item["separation"])),
+            ]
+        )
+        _receipts(out, [item])

@@ -1,0 +1,48 @@
+"""What every verb needs: its options, the home folder, and the store as readers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from navicert.config import FILE, Config, find_home, read_config
+
+if TYPE_CHECKING:
+    from navicert.assemble import Home
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def common(function: F) -> F:
+    """Give a verb `--json` and `--home`, and its home folder as the argument `home` (None: not named)."""
+
+    def named(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        del parameter
+        found: str | None = value or ctx.find_root().obj
+        return found
+
+    function = click.option("--json", "as_json", is_flag=True, help="Write one JSON document (docs/reference/cli.md).")(
+        function
+    )
+    return click.option("--home", metavar="PATH", callback=named, help="As before the verb.")(function)
+
+
+def home_of(named: str | None) -> tuple[Home, Config]:
+    """Return the home folder and its configuration; raises `PolicyError` where there is none."""
+    from navicert.assemble import Home
+
+    start = Path(named) if named is not None else None
+    folder = start if start is not None and (start / FILE).is_file() else find_home(start)
+    return Home(folder.resolve()), read_config(folder)
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a person would write it from here."""
+    try:
+        short = path.resolve().relative_to(Path.cwd().resolve())
+    except ValueError:
+        return str(path)
+    return str(short)

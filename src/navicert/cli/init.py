@@ -1,0 +1,88 @@
+"""`navicert init [FOLDER]`: make a home with a policy to start from, keys, and configuration."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import click
+
+from navicert.cli.faults import FINE, Misused
+from navicert.cli.home import common, shown_path
+from navicert.cli.terminal import Terminal, emit
+from navicert.config import FILE, HOME
+
+IGNORE: Final = "# keys and log stay on this machine; policy, configuration and public keys belong in version control\n"
+KEPT: Final = (".gitignore", FILE, "policy.yaml", "trust.json")
+
+
+@click.command()
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
+@click.option("--origin", metavar="NAME", help="The name of the log, as verifiers will know it (default: FOLDER's).")
+@click.option("--service", metavar="NAME", help="The service identity in every receipt (default: FOLDER's name).")
+@common
+def verb(folder: Path, origin: str | None, service: str | None, home: str | None, as_json: bool) -> int:
+    """Make FOLDER/.navicert: a commented policy, signing and sealing keys (mode 0600), configuration.
+
+    Nothing that exists is overwritten.
+    """
+    from navicert.assemble import make_home, read_trust
+
+    place = Path(home) if home is not None else folder / HOME
+    if (place / FILE).exists():
+        raise Misused(f"{shown_path(place)}: there is a home already; `navicert status` shows it")
+    if folder.exists() and not folder.is_dir():
+        raise Misused(f"{folder}: not a folder; name one, or none for the folder that you are in")
+    name = slug(folder.resolve().name)
+    policy = files("navicert.cli").joinpath("starter.yaml").read_text(encoding="utf-8")
+    made = make_home(place, origin=slug(origin or name), service=slug(service or name), policy=policy)
+    ignore(place)
+    key = read_trust(made.trust).keys[0]
+    if as_json:
+        emit({"format": "navicert/init/1", "home": str(place.resolve()), "key_id": key.key_id, "policy": "policy.yaml"})
+        return FINE
+    out = Terminal()
+    at = shown_path(place)
+    out.say(f"{out.mark('ok')} made {at}")
+    out.say()
+    out.fields(
+        [
+            ("policy.yaml", "reads that tools declare pass; nothing else does, until a rule permits it. Start here"),
+            ("navicert.yaml", "configuration"),
+            ("trust.json", f"the public key by which receipts are verified: {key.key_id}"),
+            ("keys/", "private keys, mode 0600. Back them up; never commit them (a .gitignore sees to it)"),
+        ]
+    )
+    out.say()
+    out.say("  Govern a tool:")
+    out.say()
+    for line in SIX_LINES:
+        out.say(f"      {line}")
+    out.say()
+    out.say("  Then `navicert tail` shows what was decided, and `navicert doctor` what is not protected yet.")
+    return FINE
+
+
+SIX_LINES: Final = (
+    "import navicert",
+    "guard = navicert.open()",
+    "",
+    '@guard.tool("email.send", effect="send", destination="to")',
+    "def send(to: str, body: str) -> None: ...",
+    "",
+    'with guard.session(request="write to Ana", human="ana", agent="assistant"):',
+    '    send("ana@example.com", "hello")',
+)
+
+
+def ignore(home: Path) -> None:
+    """Keep keys and log out of version control."""
+    lines = "".join(f"!{name}\n" for name in KEPT)
+    (home / ".gitignore").write_text(f"{IGNORE}*\n{lines}", encoding="utf-8")
+
+
+def slug(name: str) -> str:
+    """Return a name fit for an origin: lower case, of letters, digits, `.`, `_` and `-`."""
+    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.") or "agent"

@@ -1,0 +1,155 @@
+"""`navicert status`: what is in force, what waits, what is open. Exits 0 whatever it finds: `doctor` judges."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from navicert.cli.faults import FINE
+from navicert.cli.home import common, home_of, shown_path
+from navicert.cli.terminal import Terminal, emit, pad
+from navicert.model.errors import PolicyError
+
+if TYPE_CHECKING:
+    from navicert.adapters.store.archive import Archive
+    from navicert.assemble import Home
+    from navicert.config import Config
+
+
+@click.command()
+@common
+def verb(home: str | None, as_json: bool) -> int:
+    """Show the state of this deployment: policy, log, sessions, waiting and open actions."""
+    place, config = home_of(home)
+    document = describe_status(place, config)
+    if as_json:
+        emit(document)
+    else:
+        _show(Terminal(), place, document)
+    return FINE
+
+
+def describe_status(home: Home, config: Config) -> dict[str, Any]:
+    """Return the state of a home as `--json` shows it."""
+    from navicert.assemble import load_policy
+    from navicert.audit import open_archive
+
+    document: dict[str, Any] = {
+        "format": "navicert/status/1",
+        "home": str(home.folder),
+        "origin": config.origin,
+        "service": config.service,
+        "identity": config.identity,
+        "policy": {"file": config.policy, "error": None},
+        "in_force": None,
+        "log": {"entries": 0, "head": None, "last_at": None},
+        "sessions": {"open": 0, "ended": 0},
+        "verdicts": {},
+        "waiting": [],
+        "open": [],
+    }
+    try:
+        compiled, _ = load_policy(home.folder / config.policy)
+        policy = compiled.policy
+        document["policy"] |= {
+            "id": policy.policy,
+            "version": policy.version,
+            "hash": compiled.hash,
+            "posture": policy.posture.value,
+            "rules": len(policy.rules) - 1,  # the built-in one is not in the file
+            "tools": len(policy.tools),
+        }
+    except PolicyError as error:
+        document["policy"]["error"] = str(error)
+    if home.store.exists():
+        with open_archive(home) as archive:
+            _add_store(document, archive)
+    return document
+
+
+def _add_store(document: dict[str, Any], archive: Archive) -> None:
+    from navicert.adapters.store.archive import receipt_of
+    from navicert.core.disclosed import plain
+    from navicert.core.times import rfc3339
+
+    seq, head = archive.head()
+    rows = archive.find(str(seq))
+    document["log"] = {"entries": seq, "head": head, "last_at": receipt_of(rows[0]).at if rows else None}
+    policies = [receipt_of(row).policy for row in archive.log(kind="policy")]
+    if policies and policies[-1] is not None:
+        part = policies[-1]
+        document["in_force"] = {"id": plain(part.id), "version": part.version, "hash": part.hash}
+    for context in archive.sessions():
+        document["sessions"]["open" if context.ended_at is None else "ended"] += 1
+        for verdict, count in context.verdicts.items():
+            document["verdicts"][verdict] = document["verdicts"].get(verdict, 0) + count
+    now = int(datetime.now(UTC).timestamp() * 1_000_000)
+    for item, state in archive.pending():
+        if state == "waiting":
+            document["waiting"].append(
+                {
+                    "handle": item.handle,
+                    "action_id": item.action.action_id,
+                    "name": item.action.name,
+                    "verdict": item.verdict,
+                    "approvers": list(item.approvers),
+                    "risk": item.risk,
+                    "deadline": rfc3339(item.deadline),
+                    "overdue": item.deadline <= now,
+                }
+            )
+    for receipt in archive.open_actions():
+        if receipt.action is not None:
+            name = f"{plain(receipt.action.tool)}.{plain(receipt.action.operation)}"
+            document["open"].append({"action_id": receipt.action.id, "name": name, "at": receipt.at})
+
+
+def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
+    out.title(f"{document['origin']}   {shown_path(home.folder)}", document["service"])
+    policy, force, log = document["policy"], document["in_force"], document["log"]
+    if policy["error"]:
+        out.say(f"  {out.mark('error', 'the policy file does not load', 30)} {pad(policy['error'], out.width - 34)}")
+    else:
+        rules = f"{policy['rules']} rules, posture {policy['posture']}"
+        out.fields([("policy", f"{policy['id']} version {policy['version']}, {rules}, sha256 {policy['hash'][:16]}")])
+        if force is not None and force["hash"] != policy["hash"]:
+            then = "a running guard takes it up at its next action"
+            out.fields([("in force", f"{force['id']} version {force['version']}, sha256 {force['hash'][:16]}; {then}")])
+    out.fields(
+        [
+            ("identity", document["identity"] + ": claims on the application's word"),
+            ("log", f"{log['entries']} entries, the last at {(log['last_at'] or '–')[:19].replace('T', ' ')} UTC"),
+            ("head", log["head"] or ""),
+            ("sessions", f"{document['sessions']['open']} open, {document['sessions']['ended']} ended"),
+        ]
+    )
+    verdicts = "   ".join(
+        f"{out.mark(word, word)} {document['verdicts'][word]}"
+        for word in ("ALLOW", "MODIFY", "STEP_UP", "DEFER", "DENY")
+        if word in document["verdicts"]
+    )
+    if verdicts:
+        head = f"  {'verdicts':<14}"
+        out.say(f"{out.style(head, 'dim')}{verdicts}")
+    _list(out, "Waiting", document["waiting"], _wait)
+    _list(out, "Open: permitted, and nobody has reported what came of it", document["open"], _open)
+
+
+def _list(out: Terminal, name: str, items: list[dict[str, Any]], line: Any) -> None:
+    out.say()
+    out.say(out.style(name, "bold") + ("" if items else ": nothing"))
+    for item in items:
+        out.say("  " + line(out, item))
+
+
+def _wait(out: Terminal, item: dict[str, Any]) -> str:
+    due = "over, denied" if item["overdue"] else f"until {item['deadline'][11:16]} UTC"
+    who = f"for {', '.join(item['approvers'])}" if item["approvers"] else "for a fact"
+    return f"{out.verdict(item['verdict'])}  {pad(item['name'], 18)}  {pad(who, 14)}  {pad(due, 15)}  {item['handle']}"
+
+
+def _open(out: Terminal, item: dict[str, Any]) -> str:
+    del out
+    return f"{item['at'][:19].replace('T', ' ')}  {pad(item['name'], 18)}  navicert settle {item['action_id']}"

@@ -1,0 +1,91 @@
+"""`navicert tail`: the newest receipts, one line each; with `--follow`, those to come as well."""
+
+from __future__ import annotations
+
+from time import sleep
+from typing import TYPE_CHECKING
+
+import click
+
+from navicert.cli.faults import FINE
+from navicert.cli.home import common, home_of
+from navicert.cli.terminal import Terminal, emit, pad
+
+if TYPE_CHECKING:
+    from navicert.cli.view import View
+
+EVERY_S = 0.3
+
+
+@click.command()
+@click.option("-n", "count", default=20, show_default=True, type=click.IntRange(min=0), help="How many, at most.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new receipts, until interrupted.")
+@common
+def verb(count: int, follow: bool, home: str | None, as_json: bool) -> int:
+    """Show the newest receipts, oldest first: decisions with what was to be done, and what came of them."""
+    from navicert.audit import open_archive
+    from navicert.cli.view import view
+
+    place, _ = home_of(home)
+    out = Terminal()
+    if not place.store.exists() and not follow:
+        if not as_json:
+            out.say("nothing was decided yet: the first guard that is opened makes the store")
+        return FINE
+    while not place.store.exists():
+        sleep(EVERY_S)
+    with open_archive(place) as archive:
+        after = max(archive.head()[0] - count, 0)
+        if not as_json:
+            out.say(out.style(_line(out, "seq", "UTC", pad("verdict", 9), "action", "with", "labels", "agent"), "dim"))
+        while True:
+            for row in archive.log(after=after):
+                after = row.seq
+                item = view(archive, row)
+                if as_json:
+                    emit({"format": "navicert/receipt/1", **item}, lines=True)
+                else:
+                    out.say(describe(out, item))
+            if not follow:
+                return FINE
+            sleep(EVERY_S)
+
+
+def describe(out: Terminal, item: View) -> str:
+    """Return one receipt as one line."""
+    from navicert.cli.view import call_text, labels_word
+
+    seq, at = str(item["seq"]), item["at"][11:19]
+    action, requester = item["action"], item["requester"]
+    if action is None or requester is None:
+        return out.style(_line(out, seq, at, pad(f"· {item['kind']}", 9), *_record(item), "", ""), "dim")
+    if item["kind"] == "outcome":
+        done = item["execution"]
+        word = pad("└ done", 9) if done["success"] else "└ failed "
+        line = _line(out, seq, at, word, action["name"], done["error"] or "gave", labels_word(done), requester["agent"])
+        return out.style(line, "dim") if done["success"] else line.replace(word, out.style(word, "red"), 1)
+    return _line(
+        out,
+        seq,
+        at,
+        out.verdict(item["decision"]["verdict"]),
+        action["name"],
+        call_text(item),
+        labels_word(item["context"]),
+        requester["agent"],
+    )
+
+
+def _record(item: View) -> tuple[str, str]:
+    if item["policy"] is not None:
+        part = item["policy"]
+        return f"{part['id']} v{part['version']}", f"sha256 {part['hash'][:16]}"
+    if item["key"] is not None:
+        return "", str(item["key"]["key_id"])
+    return "", f"separation: {item['separation']}" if item["separation"] else ""
+
+
+def _line(out: Terminal, seq: str, at: str, verdict: str, name: str, call: str, labels: str, agent: str) -> str:
+    room = out.width - (5 + 2 + 8 + 2 + 9 + 2 + 15 + 2 + 2 + 17 + 2 + 11)
+    cells = (pad(name, 15), pad(call, room), pad(labels, 17), pad(agent, 11))
+    return f"{seq:>5}  {at:<8}  {verdict}  {'  '.join(cells)}"

@@ -1,0 +1,141 @@
+"""Receipts as readers meet them: decoded, with what their commitments hide, where it can still be opened.
+
+The shape is documented in docs/reference/cli.md ("a receipt"), and stable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from navicert.adapters.store.archive import LogRow, receipt_of
+from navicert.core.digest import bytes_digest
+from navicert.core.disclosed import EFFECTIVE, EVALUATED, HUMAN, OUTPUT, PARAMETERS, REASON, plain
+from navicert.model.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from navicert.adapters.store.archive import Archive
+    from navicert.model.receipt import ActionPart, DecisionPart, Execution, Receipt, Requester
+
+View = dict[str, Any]
+
+
+def view(archive: Archive, row: LogRow) -> View:
+    """Return one receipt as plain values; raises `IntegrityError` where its bytes are damaged."""
+    receipt = receipt_of(row)
+    hidden: dict[str, Any] = {}
+    withheld = None
+    try:
+        hidden = dict(archive.disclosed(row))
+    except IntegrityError as error:  # erased, or its key is not here: the receipt still says what it says
+        withheld = str(error)
+    return view_of(receipt, bytes_digest(row.data), hidden, withheld)
+
+
+def view_of(receipt: Receipt, sha256: str, hidden: dict[str, Any], withheld: str | None = None) -> View:
+    """Return a receipt and the values that it commits to, by JSON pointer, as plain values."""
+    found: View = {
+        "seq": receipt.log.seq,
+        "kind": receipt.kind,
+        "receipt_id": receipt.receipt_id,
+        "at": receipt.at,
+        "sha256": sha256,
+        "log": msgspec.to_builtins(receipt.log),
+        "session": msgspec.to_builtins(receipt.session),
+        "separation": receipt.separation,
+        "action": _action(receipt.action, hidden) if receipt.action else None,
+        "requester": _requester(receipt.requester_context, hidden) if receipt.requester_context else None,
+        "decision": _decision(receipt.decision, hidden) if receipt.decision else None,
+        "context": msgspec.to_builtins(receipt.context),
+        "wait": msgspec.to_builtins(receipt.deferral),
+        "execution": _execution(receipt.execution, hidden) if receipt.execution else None,
+        "completes": receipt.completes,
+        "key": msgspec.to_builtins(receipt.key),
+        "policy": msgspec.to_builtins(receipt.policy),
+        "signature": msgspec.to_builtins(receipt.signature),
+        "withheld": withheld,
+    }
+    return found
+
+
+def _action(part: ActionPart, hidden: dict[str, Any]) -> View:
+    return {
+        "id": part.id,
+        "name": f"{plain(part.tool)}.{plain(part.operation)}",
+        "digest": part.digest,
+        "parameters": hidden.get(PARAMETERS),
+        "effective_digest": part.effective_digest,
+        "effective": hidden.get(EFFECTIVE),
+        "submitted": part.timestamp,
+        "surface": part.surface,
+    }
+
+
+def _requester(part: Requester, hidden: dict[str, Any]) -> View:
+    return {
+        "human": hidden.get(HUMAN),
+        "human_id": part.human,
+        "service": plain(part.service),
+        "agent": plain(part.agent),
+        "session": part.session,
+        "roles": [plain(role) for role in part.roles],
+        "scope": [plain(pattern) for pattern in part.scope],
+        "delegation": msgspec.to_builtins(part.delegation),
+        "identity": part.identity,
+    }
+
+
+def _decision(part: DecisionPart, hidden: dict[str, Any]) -> View:
+    return {
+        "verdict": part.result,
+        "rules": [plain(rule) for rule in part.rules],
+        "classification": part.classification,
+        "reason_code": part.reason_code,
+        "reason": hidden.get(REASON),
+        "policy": msgspec.to_builtins(part.policy),
+        "evaluated": hidden.get(EVALUATED),
+    }
+
+
+def _execution(part: Execution, hidden: dict[str, Any]) -> View:
+    return {
+        "completed_at": part.completed_at,
+        "success": part.success,
+        "error": plain(part.error) if part.error else None,
+        "level": part.level,
+        "categories": list(part.categories),
+        "output": hidden.get(OUTPUT),
+        "settled_by": plain(part.settled_by) if part.settled_by else None,
+    }
+
+
+def labels_word(part: View | None) -> str:
+    """Return the labels of a context or an outcome for people."""
+    if part is None:
+        return ""
+    if "*" in part["categories"]:
+        return "UNCLASSIFIED"
+    return " ".join((part["level"], *part["categories"]))
+
+
+def value_text(value: Any) -> str:
+    """Return a value as one reads it: text as it stands, everything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def call_text(item: View) -> str:
+    """Return what a decision's action would run with, in short: `to: ana@example.com, body: hello`; not yet inert.
+
+    What an action reaches stands first, the content that it carries last.
+    """
+    parameters: View | None = item["action"]["effective"] or item["action"]["parameters"]
+    if parameters is None:
+        return "(withheld)"
+    profile: View = (item["decision"]["evaluated"] or {}).get("profile") or {}
+    front = [*profile.get("destination", ()), *profile.get("resource", ()), *profile.get("amount", ())]
+    back = profile.get("content", ())
+    names = sorted(
+        parameters, key=lambda name: (name not in front, name in back, value_text(parameters[name]).isdigit())
+    )
+    return ", ".join(f"{name}: {value_text(parameters[name])}" for name in names)

@@ -1,0 +1,292 @@
+"""Verification of a log: form, order, keys, signatures, sessions, and how receipts answer each other (R5).
+
+* Pure: entries and trust come in, a report goes out, or `VerificationError` with a code (docs/reference/verify.md).
+* Keys resolve in the trust file, or through a `key` record that an earlier trusted key signed; never from a receipt.
+* Memory grows with sessions, open actions and ids, not with bytes: entries are looked at once, in order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from navicert.core.canonical import receipt_bytes
+from navicert.core.digest import bytes_digest
+from navicert.core.disclosed import commitments
+from navicert.core.keyring import Keyring
+from navicert.core.seal import ZERO, parse
+from navicert.core.times import micros
+from navicert.model.errors import VerificationError
+from navicert.model.receipt import RECEIPT_VERSION, PolicyPart, Receipt
+from navicert.model.trust import Trust
+from navicert.model.value import Value
+
+STEP_US: Final = 1_000_000
+PERMITTING: Final = frozenset({"ALLOW", "MODIFY"})
+WAITING: Final = frozenset({"STEP_UP", "DEFER"})
+_RESULTS: Final = PERMITTING | WAITING | {"DENY"}
+_TIME: Final = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{6}Z", re.ASCII)
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_KEYED: Final = re.compile(r"p-[0-9a-f]{32}")
+
+
+class Awaited(Value, frozen=True, kw_only=True):
+    """A decision that something has still to follow: its place, receipt, action, and full tool name."""
+
+    seq: int
+    receipt_id: str
+    action_id: str
+    name: str
+    at: str
+
+
+class Verified(Value, frozen=True, kw_only=True):
+    """What was verified. Everything in here is covered by valid signatures.
+
+    kinds, verdicts: how many of each. open: permitted, no outcome. waiting: STEP_UP or DEFER without a resolution.
+    policies: every policy set that was in force. undisclosed: commitments whose values were not looked at here.
+    clock_steps: how often the time went back by more than a second.
+    """
+
+    origin: str
+    entries: int = 0
+    head: str = ZERO
+    kinds: dict[str, int] = {}
+    verdicts: dict[str, int] = {}
+    sessions: int = 0
+    open: tuple[Awaited, ...] = ()
+    waiting: tuple[Awaited, ...] = ()
+    keys: tuple[str, ...] = ()
+    policies: tuple[PolicyPart, ...] = ()
+    first_at: str | None = None
+    last_at: str | None = None
+    undisclosed: int = 0
+    clock_steps: int = 0
+
+
+def verify_log(entries: Iterable[bytes], trust: Trust, *, expect_head: tuple[int, str] | None = None) -> Verified:
+    """Verify a whole log, from its first entry; returns the report, or raises `VerificationError` at the first fault.
+
+    expect_head: a place and the SHA-256 of the entry there, known from elsewhere; the log must hold it.
+    """
+    verifier = LogVerifier(trust, expect_head=expect_head)
+    for data in entries:
+        verifier.add(data)
+    return verifier.finish()
+
+
+class LogVerifier:
+    """Verifies the entries of one log as they are given to it, in order; `finish` returns the report."""
+
+    def __init__(self, trust: Trust, *, expect_head: tuple[int, str] | None = None) -> None:
+        # 1. Somebody is trusted, and each trusted key is the one that its id names.
+        self._keyring = Keyring(trust)
+        self._origin = trust.origin
+        self._expected = expect_head
+        self._seq, self._head = 0, ZERO
+        self._first_at: str | None = None
+        self._last_at: str | None = None
+        self._ids: set[str] = set()
+        self._actions: set[str] = set()
+        self._sessions: dict[str, tuple[int, str]] = {}
+        self._policies: dict[str, PolicyPart] = {}
+        self._open: dict[str, Receipt] = {}
+        self._waiting: dict[str, Receipt] = {}
+        self._kinds: Counter[str] = Counter()
+        self._verdicts: Counter[str] = Counter()
+        self._undisclosed = 0
+        self._clock_steps = 0
+
+    def add(self, data: bytes) -> Receipt:
+        """Verify the next entry; returns its receipt."""
+        place = f"entry {self._seq + 1}"
+        receipt = parsed(data, place)
+        self._check_place(receipt, place)
+        self._keyring.check(receipt, data, place)  # steps 4 to 7
+        check_form(receipt, place)
+        digest = bytes_digest(data)
+        self._check_chains(receipt, digest, place)
+        self._check_pairing(receipt, digest, place)
+        self._check_records(receipt, place)
+        self._take(receipt, digest)
+        return receipt
+
+    def finish(self) -> Verified:
+        """Return the report, once the log holds the head that was expected."""
+        # 15. The log reaches to the head that is known from elsewhere: its tail was not cut.
+        if self._expected is not None and self._seq < self._expected[0]:
+            message = f"the log ends at entry {self._seq}; entry {self._expected[0]} is known to have stood in it"
+            raise VerificationError("tail_cut", message)
+        return Verified(
+            origin=self._origin,
+            entries=self._seq,
+            head=self._head,
+            kinds=dict(self._kinds),
+            verdicts=dict(self._verdicts),
+            sessions=len(self._sessions),
+            open=tuple(_awaited(receipt) for receipt in self._open.values()),
+            waiting=tuple(_awaited(receipt) for receipt in self._waiting.values()),
+            keys=tuple(self._keyring.signers),
+            policies=tuple(self._policies.values()),
+            first_at=self._first_at,
+            last_at=self._last_at,
+            undisclosed=self._undisclosed,
+            clock_steps=self._clock_steps,
+        )
+
+    def _check_place(self, receipt: Receipt, place: str) -> None:
+        # 3. It belongs to this log, it is the next entry, and it names the bytes of the entry before it.
+        if receipt.log.origin != self._origin:
+            message = f"{place}: it is of the log `{receipt.log.origin}`, the trust file is for `{self._origin}`"
+            raise VerificationError("wrong_origin", message)
+        if receipt.log.seq != self._seq + 1:
+            message = f"{place}: it says that it is entry {receipt.log.seq}; entries are missing, moved or inserted"
+            raise VerificationError("gap", message)
+        if receipt.log.prev != self._head:
+            raise VerificationError("chain_broken", f"{place}: it follows another entry than the one before it")
+
+    def _check_chains(self, receipt: Receipt, digest: str, place: str) -> None:
+        # 9. Receipt ids are unique, and each action is decided once.
+        action = receipt.action.id if receipt.action else ""
+        if receipt.receipt_id in self._ids or (receipt.kind == "decision" and action in self._actions):
+            raise VerificationError("duplicate", f"{place}: {receipt.receipt_id} ({action}) stood in the log before")
+        # 10. The session's own chain has no gap either, and the requester stands in that session.
+        session = receipt.session
+        requester = receipt.requester_context
+        if requester is not None and requester.session != (session.id if session else ""):
+            raise VerificationError("session_chain", f"{place}: the requester belongs to another session")
+        if session is not None:
+            count, head = self._sessions.get(session.id, (0, ZERO))
+            if (session.seq, session.prev) != (count + 1, head):
+                message = f"{place}: it is not what follows place {count} of session `{session.id}`"
+                raise VerificationError("session_chain", message)
+        # 14. Where the head is known from elsewhere, the entry is the one that stood there.
+        if self._expected is not None and self._expected[0] == self._seq + 1 and self._expected[1] != digest:
+            raise VerificationError("head_mismatch", f"{place}: another entry is known to have stood here")
+
+    def _check_pairing(self, receipt: Receipt, digest: str, place: str) -> None:
+        decision = receipt.decision
+        if decision is None:
+            return
+        # 11. What completes a decision names an earlier one that is still unanswered, and repeats it.
+        if receipt.completes is not None:
+            begun = (self._open if receipt.kind == "outcome" else self._waiting).pop(receipt.completes, None)
+            answers(receipt, begun, place)
+        # 12. The policy that judged had been put in force, under this id and version.
+        if self._policies.get(decision.policy.hash) != decision.policy:
+            message = f"{place}: policy {decision.policy.hash} was not put in force before"
+            raise VerificationError("policy_unknown", message)
+        if receipt.kind != "outcome":
+            if decision.result in PERMITTING:
+                self._open[digest] = receipt
+            elif decision.result in WAITING:
+                self._waiting[digest] = receipt
+
+    def _check_records(self, receipt: Receipt, place: str) -> None:
+        if receipt.policy is not None:
+            self._policies[receipt.policy.hash] = receipt.policy
+        # 13. A `key` record certifies a new key, and retires the one that signs it.
+        if receipt.key is not None:
+            self._keyring.hand_over(receipt.key, receipt.signature.key_id, place)
+
+    def _take(self, receipt: Receipt, digest: str) -> None:
+        if receipt.session is not None:
+            self._sessions[receipt.session.id] = (receipt.session.seq, digest)
+        if receipt.kind == "decision" and receipt.action is not None:
+            self._actions.add(receipt.action.id)
+        if receipt.decision is not None and receipt.kind != "outcome":
+            self._verdicts[receipt.decision.result] += 1
+        self._ids.add(receipt.receipt_id)
+        self._kinds[receipt.kind] += 1
+        self._undisclosed += len(commitments(receipt)) if receipt.kind != "outcome" else 1
+        last = self._last_at or receipt.at
+        if receipt.at < last and micros(last) - micros(receipt.at) > STEP_US:
+            self._clock_steps += 1
+        self._first_at, self._last_at = self._first_at or receipt.at, receipt.at
+        self._seq, self._head = receipt.log.seq, digest
+
+
+def parsed(data: bytes, place: str) -> Receipt:
+    """Step 2. The bytes are the canonical form of one receipt of the closed schema, of a version that we know."""
+    try:
+        receipt = parse(data)
+    except ValueError as error:
+        code = "schema" if _canonical(data) else "not_canonical"
+        raise VerificationError(code, f"{place}: {error}") from None
+    if receipt.version != RECEIPT_VERSION:
+        message = f"{place}: version `{receipt.version}`, this verifier knows `{RECEIPT_VERSION}`"
+        raise VerificationError("schema", message)
+    if _TIME.fullmatch(receipt.at) is None:
+        raise VerificationError("schema", f"{place}: `{receipt.at}` is not a time in UTC with microseconds")
+    return receipt
+
+
+def _canonical(data: bytes) -> bool:
+    try:
+        value = msgspec.json.decode(data)
+        return isinstance(value, dict) and receipt_bytes(value) == data
+    except (ValueError, RecursionError):
+        return False
+
+
+def check_form(receipt: Receipt, place: str) -> None:
+    """Step 8. Values are of the form that the schema promises, and the parts fit the verdict."""
+    action, decision, context = receipt.action, receipt.decision, receipt.context
+    if action is not None and _TIME.fullmatch(action.timestamp) is None:
+        raise VerificationError("schema", f"{place}: `{action.timestamp}` is not a time in UTC with microseconds")
+    keyed = [action.digest, action.effective_digest] if action else []
+    if any(name is not None and _KEYED.fullmatch(name) is None for name in keyed):
+        raise VerificationError("schema", f"{place}: a digest of the action is not a keyed pseudonym")
+    digests = [receipt.completes, *([context.hash, context.head] if context else [])]
+    if any(digest is not None and _DIGEST.fullmatch(digest) is None for digest in digests):
+        raise VerificationError("schema", f"{place}: a digest is not 64 hexadecimal digits")
+    if action is None or decision is None:
+        return
+    if decision.result not in _RESULTS:
+        raise VerificationError("schema", f"{place}: `{decision.result}` is not one of the five decisions")
+    if (receipt.session is None) != (context is None):
+        raise VerificationError("schema", f"{place}: session and context stand together or not at all")
+    modified = (action.effective is not None, action.effective_digest is not None)
+    if modified[0] != modified[1] or (decision.result in PERMITTING and modified[0] != (decision.result == "MODIFY")):
+        raise VerificationError("schema", f"{place}: the modified parameters do not go with {decision.result}")
+    if receipt.kind == "decision" and (receipt.deferral is not None) != (decision.result in WAITING):
+        raise VerificationError("schema", f"{place}: the wait does not go with {decision.result}")
+    if receipt.kind == "outcome" and decision.result not in PERMITTING:
+        raise VerificationError("pairing", f"{place}: an outcome of an action that was not permitted")
+
+
+def answers(receipt: Receipt, begun: Receipt | None, place: str) -> None:
+    """Hold an outcome or a resolution against the receipt that it completes; raises `VerificationError`, `pairing`."""
+    if begun is None:
+        message = f"{place}: no decision that could be answered so is open under {receipt.completes}"
+        raise VerificationError("pairing", message)
+    repeated = _whole if receipt.kind == "outcome" else _same
+    if repeated(receipt) != repeated(begun):
+        raise VerificationError("pairing", f"{place}: it is not about what {begun.receipt_id} decided")
+
+
+def _whole(receipt: Receipt) -> tuple[object, ...]:
+    """Return what an outcome repeats of its decision: everything (R5, Settled)."""
+    context, session = receipt.context, receipt.session
+    judged = (context.hash, context.level, context.categories) if context else None
+    return (session.id if session else None, receipt.action, receipt.requester_context, receipt.decision, judged)
+
+
+def _same(receipt: Receipt) -> tuple[object, ...]:
+    """Return what a resolution repeats: who, and what. It is judged anew, on what then holds (R6.b)."""
+    action, requester, session = receipt.action, receipt.requester_context, receipt.session
+    if action is None or requester is None or session is None:
+        return ()
+    what = (action.id, action.tool, action.operation, action.digest, action.timestamp)
+    return (session.id, *what, requester.human, requester.service, requester.agent)
+
+
+def _awaited(receipt: Receipt) -> Awaited:
+    action = receipt.action
+    name = f"{action.tool}.{action.operation}" if action else ""
+    action_id = action.id if action else ""
+    return Awaited(seq=receipt.log.seq, receipt_id=receipt.receipt_id, action_id=action_id, name=name, at=receipt.at)

@@ -1,0 +1,81 @@
+"""Measuring: what is asked of the world before an action is judged: who is it, what do detectors see (property 5).
+
+* Everything here runs under a deadline; what is missing is unknown, and says why.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from navicert.core import delegation
+from navicert.core.canonical import decode_parameters
+from navicert.engine.drive import Ask, Call, Machine
+from navicert.engine.workings import Workings, replace, safe
+from navicert.model.action import Action
+from navicert.model.context import SessionContext
+from navicert.model.errors import IdentityError
+from navicert.model.identity import ActionIdentity
+from navicert.model.labels import NOTHING
+from navicert.model.signals import Finding, Signals
+
+
+def identify(works: Workings, context: SessionContext) -> Machine[tuple[ActionIdentity, Exception | None]]:
+    """Have the claims verified, and the delegation checked link by link (R6.c, T7)."""
+    now = works.clock.now()
+    claims = context.claims
+
+    def verify() -> ActionIdentity:
+        return works.verifier.verify(claims, context.session_id, context.delegation, now)
+
+    (answer,) = yield Ask((Call("identity", verify, works.verifier.inline),), works.settings.measure_s)
+    error = answer.error
+    if error is None and not isinstance(answer.value, ActionIdentity):
+        error = TypeError("not an identity")
+    if error is None:
+        identity: ActionIdentity = answer.value
+        try:
+            delegation.check(identity.delegation, agent=identity.agent, scope=identity.scope, now=now)
+        except IdentityError as failure:
+            error = failure
+        else:
+            return identity, None
+    if not isinstance(error, IdentityError):
+        error = IdentityError(f"the identity could not be verified: {safe(error)}")
+    unverified = ActionIdentity(
+        human=claims.human or "",
+        service=claims.service or "",
+        agent=claims.agent or "",
+        session=context.session_id,
+        roles=claims.roles,
+        scope=(),
+        delegation=context.delegation,
+    )
+    return unverified, error
+
+
+def measure(works: Workings, action: Action, context: SessionContext) -> Machine[Signals]:
+    """Ask every detector, under one deadline; what fails is unknown, and says why (property 5)."""
+    if not works.detectors:
+        return Signals()
+    parameters = decode_parameters(action.parameters)
+    seen = replace(action, profile=works.policy.profile(action.name, action.profile))
+    calls = tuple(
+        Call(item.name, partial(item.measure, seen, parameters, context), item.inline) for item in works.detectors
+    )
+    answers = yield Ask(calls, works.settings.measure_s)
+    known: dict[str, Any] = {}
+    unknown: dict[str, str] = {}
+    labels = NOTHING
+    sure: list[int] = []
+    for item, answer in zip(works.detectors, answers, strict=True):
+        finding: object = answer.value  # a detector is not ours: its answer is looked at before it is believed
+        if not isinstance(finding, Finding) or not finding.looked:
+            why = safe(answer.error) if answer.error is not None else "could not look at the data"
+            unknown.update(dict.fromkeys(item.signals, why))
+            continue
+        known.update({name: finding.values[name] for name in item.signals if name in finding.values})
+        labels = labels.join(finding.labels)
+        if finding.confidence_ppm is not None:
+            sure.append(finding.confidence_ppm)
+    return Signals(values=known, unknown=unknown, labels=labels, confidence_ppm=min(sure) if sure else None)

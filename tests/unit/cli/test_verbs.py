@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+from navicert.cli import main
+
+OPEN_BY = ("--by", "ben", "--reason", "the server never saw it")
+
+
+def test_init_makes_a_home_that_opens_and_refuses_a_second_time(tmp_path):
+    made = CliRunner().invoke(main, ["init", str(tmp_path / "My App")])
+    again = CliRunner().invoke(main, ["init", str(tmp_path / "My App")])
+
+    home = tmp_path / "My App" / ".navicert"
+    assert made.exit_code == 0
+    assert again.exit_code == 2
+    assert "there is a home already" in again.stderr
+    assert stat.S_IMODE((home / "keys" / "receipt.pem").stat().st_mode) == 0o600
+    assert "origin: my-app " in (home / "navicert.yaml").read_text(encoding="utf-8")
+    assert CliRunner().invoke(main, ["--home", str(home), "doctor"]).exit_code == 0
+
+
+def test_version_control_gets_policy_and_public_keys_but_no_secret(tmp_path):
+    CliRunner().invoke(main, ["init", str(tmp_path)])
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    found = subprocess.run([*git, "ls-files", "-co", "--exclude-standard"], check=True, capture_output=True, text=True)
+
+    assert sorted(found.stdout.split()) == [
+        f".navicert/{name}" for name in (".gitignore", "navicert.yaml", "policy.yaml", "trust.json")
+    ]
+
+
+def test_tail_shows_decisions_and_what_came_of_them(run):
+    lines = run("tail", "-n", "100").output.splitlines()
+
+    assert [line.split()[2:5] for line in lines if "email.send" in line] == [
+        ["●", "ALLOW", "email.send"],
+        ["└", "done", "email.send"],
+    ]
+    assert sum("STEP_UP" in line for line in lines) == 1
+    assert len(run("tail", "-n", "2").output.splitlines()) == 3
+
+
+def test_tail_follows_new_receipts(home):
+    import navicert
+
+    program = [sys.executable, "-c", "from navicert.cli import main; main()", "tail", "-n", "1", "--follow", "--json"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(program, cwd=home, env=env, stdout=subprocess.PIPE, text=True) as tail:
+        killer = threading.Timer(30, tail.kill)
+        killer.start()
+        try:
+            assert tail.stdout is not None
+            assert json.loads(tail.stdout.readline())["kind"] == "decision"  # of the action that stayed open
+            with navicert.open(home) as guard:
+                guard.session(request="go on", human="ana", agent="late").end()
+            assert json.loads(tail.stdout.readline())["kind"] == "boot"
+        finally:
+            tail.kill()
+            killer.cancel()
+
+
+def test_show_names_the_digest_first_and_what_happens_at_the_deadline(run, read):
+    wait = next(item for item in read("status")["waiting"] if item["verdict"] == "STEP_UP")
+    lines = run("show", wait["handle"]).output.splitlines()
+
+    assert lines[2].split()[0] == "digest"
+    assert len(lines[2].split()[1]) == 64
+    text = " ".join(lines)
+    assert "without an answer it is then denied" in text
+    assert "Approvers: ben" in text
+    assert "held; nothing has run" in text
+    assert "look after the shop" in text
+    assert "email.send" in text  # the actions before it
+
+
+@pytest.mark.parametrize("kind", ["handle", "action_id"])
+def test_show_takes_every_name_of_an_action(read, kind):
+    wait = read("status")["waiting"][0]
+    shown = read("show", wait[kind])
+    receipt = shown["receipts"][0]
+
+    assert shown["action_id"] == wait["action_id"]
+    assert read("show", receipt["receipt_id"]) == shown
+    assert read("show", str(receipt["seq"])) == shown
+
+
+def test_show_renders_what_an_agent_wrote_inert(run, read):
+    receipts = [json.loads(line) for line in run("tail", "-n", "100", "--json").stdout.splitlines()]
+    mail = next(item for item in receipts if item["action"] and item["action"]["name"] == "email.send")
+    shown = run("show", str(mail["seq"])).output
+
+    assert "\u202e" not in shown
+    assert "\x1b" not in shown
+    assert "‹U+202E›" in shown
+    assert "‹60 blank lines›Bcc: eve@evil.example" in shown
+    assert "\u202e" in read("show", str(mail["seq"]))["receipts"][0]["action"]["parameters"]["body"]
+
+
+def test_json_reaches_a_terminal_as_ascii(run):
+    output = run("tail", "-n", "100", "--json").stdout
+
+    assert output.isascii()
+    assert "\x1b" not in output
+
+
+def test_show_says_what_the_policy_changed(run, read):
+    receipts = [json.loads(line) for line in run("tail", "-n", "100", "--json").stdout.splitlines()]
+    query = next(item for item in receipts if item["action"] and item["action"]["name"] == "db.query")
+
+    shown = run("show", str(query["seq"])).output
+    assert re.search(
+        r"^What exactly\n  limit +100\n  sql +select 1\n\nChanged by the policy\n  limit +10\n", shown, re.MULTILINE
+    )
+
+
+def test_a_package_verifies_by_itself_and_a_changed_one_does_not(run, read, tmp_path):
+    package = tmp_path / "package.json"
+    handle = read("status")["waiting"][0]["handle"]
+    run("show", handle, "--package", str(package))
+    run("show", handle, "--package", str(package), code=2)  # never over a file
+
+    assert "verified" in run("verify", str(package)).output
+    data = package.read_text(encoding="utf-8")
+    package.write_text(data.replace('\\"agent\\":\\"assistant\\"', '\\"agent\\":\\"assistent\\"'), encoding="utf-8")
+    assert "bad_signature" in run("verify", str(package), code=5).stderr
+
+
+def test_an_unknown_name_is_a_usage_error(run):
+    assert "nothing here is named `act_none`" in run("show", "act_none", code=2).stderr
+    assert "there is no session `ses_none`" in run("session", "ses_none", code=2).stderr
+
+
+def test_settle_closes_an_open_action_with_name_and_reason(run, read):
+    opened = read("status")["open"]
+    run("settle", opened[0]["action_id"], "--not-ran", *OPEN_BY)
+    receipt = read("show", opened[0]["action_id"])["receipts"][-1]
+
+    assert len(opened) == 1
+    assert read("status")["open"] == []
+    assert receipt["execution"]["settled_by"] == "ben"
+    assert receipt["execution"]["output"] == {"settled": "the server never saw it"}
+    assert not receipt["execution"]["success"]
+    assert run("verify").exit_code == 0
+    assert "is not an open action" in run("settle", opened[0]["action_id"], "--ran", *OPEN_BY, code=2).stderr
+
+
+def test_settle_wants_to_know_which(run, read):
+    opened = read("status")["open"][0]["action_id"]
+
+    assert "--ran or --not-ran" in run("settle", opened, *OPEN_BY, code=2).stderr
+
+
+def test_a_rotated_key_keeps_old_receipts_verifiable(run, read):
+    before = read("key", "publish")["fingerprint"]
+    rotation = read("key", "rotate")
+
+    assert rotation["fingerprint"] != before
+    assert rotation["fingerprint"] == read("key", "publish")["fingerprint"]
+    assert run("verify").exit_code == 0
+    assert run("doctor").exit_code == 0
+
+
+def test_a_new_key_is_private_and_never_overwrites(run, tmp_path):
+    path = tmp_path / "new.pem"
+    run("key", "new", str(path))
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    run("key", "new", str(path), code=2)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "code"),
+    [
+        (lambda home: (home / "keys" / "receipt.pem").chmod(0o644), "modes"),
+        (lambda home: home.chmod(0o755), "modes"),
+        (lambda home: (home / "keys" / "pseudonym.key").unlink(), "keys"),
+        (lambda home: (home / "policy.yaml").write_text("policy: x\n"), "policy"),
+        (lambda home: (home / "trust.json").write_text('{"origin": "tests", "keys": []}'), "trust"),
+        (lambda home: (home / "store.db").write_bytes(b"not a database" * 100), "store"),
+    ],
+)
+def test_doctor_finds_what_is_broken(home, read, break_it, code):
+    break_it(home / ".navicert")
+    document = read("doctor", code=1)
+
+    errors = [item for item in document["findings"] if item["level"] == "error"]
+    assert code in {item["code"] for item in errors}
+    assert all(item["do"] and item["where"] for item in errors)
+
+
+def test_doctor_says_in_plain_words_what_is_not_protected(read):
+    found = {item["code"]: item for item in read("doctor")["findings"]}
+
+    assert found["separation"]["level"] == "warning"
+    assert "rewrite the log without asking" in found["separation"]["what"]
+    assert found["identity"]["level"] == "warning"
+
+
+def _on_a_terminal(home, **env):
+    master, slave = pty.openpty()
+    full = {**os.environ, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUTF8": "1", **env}
+    program = [sys.executable, "-c", "from navicert.cli import main; main()", "tail"]
+    with subprocess.Popen(program, cwd=home, env=full, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        data = b""
+        while True:
+            try:
+                part = os.read(master, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            data += part
+        assert process.wait(30) == 0
+    os.close(master)
+    return data.decode()
+
+
+def test_styles_stand_on_a_terminal_and_not_under_no_color(home):
+    styled = _on_a_terminal(home, NO_COLOR="")
+    plain = _on_a_terminal(home, NO_COLOR="1")
+
+    assert "\x1b[32m● ALLOW" in styled
+    assert "\x1b" not in plain
+    assert "● ALLOW" in plain
