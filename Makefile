@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= navicert-demo
 
-.PHONY: help quickstart test lint format bench lock clean
+.PHONY: help quickstart test lint format bench bench-publish lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -26,8 +26,11 @@ format: $(VENV)/.dev ## rewrite the code in house format
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## run every benchmark in bench/
-	@scripts/check bench
+bench: $(VENV)/.dev ## run every benchmark in bench/, about ten minutes (ARGS=--quick shows only that they run)
+	@$(BIN)/python bench/run.py $(ARGS)
+
+bench-publish: $(VENV)/.dev ## copy the last run into docs/reference/speed/
+	@$(BIN)/python bench/run.py --publish
 
 lock: $(VENV)/.dev ## resolve requirements/ anew (UPGRADE=1 takes newer versions)
 	@scripts/lock

@@ -26,10 +26,10 @@ def main() -> None:
     bench = Bench("growth", __doc__)
     bench.note(
         "Two receipts an action, with their disclosures and context entries. Growth is taken between two checkpointed"
-        " states of one store, so that what every store holds from the start does not count; the store is closed between."
+        " states of one store: what every store holds from the start does not count. The store is closed in between."
     )
     actions = bench.count(3_000, 40)
-    many = measured(bench, actions, lambda world, count: in_one_session(world, count), "one session")
+    many = measured(bench, actions, in_one_session, "one session")
     bench.figure(
         "store",
         f"growth of store.db per action, {actions:,} actions in one session",

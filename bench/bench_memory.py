@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import rulesets
 from harness import BENCH, Bench, at_most, environment, folder, spread
 
 # A child does one thing, and says on its last line what it took. The first lines are the same for all of them.
@@ -125,7 +124,8 @@ class Children:
     """Runs code in processes of its own, under this interpreter; byte code is kept in the folder."""
 
     def __init__(self, made: Path) -> None:
-        self._environment = environment(made / "cache")
+        kept = {key: value for key, value in environment().items() if key != "PYTHONDONTWRITEBYTECODE"}
+        self._environment = kept | {"PYTHONPYCACHEPREFIX": str(made / "cache")}
         self._made = made
 
     def child(self, code: str, *arguments: str) -> dict[str, Any]:

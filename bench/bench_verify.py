@@ -6,10 +6,10 @@ import rulesets
 import worlds
 from harness import Bench, at_least, folder, one_core, repeat, spread
 
-from navicert.audit import audit, open_archive, package_of
 from navicert.assemble import Home, read_trust
-from navicert.core.package import verify_package
-from navicert.core.verify import verify_log
+from navicert.audit import audit, open_archive, package_of
+from navicert.verification.log import verify_log
+from navicert.verification.package import verify_package
 
 
 def main() -> None:

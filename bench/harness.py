@@ -180,21 +180,21 @@ def folder(kind: str) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def places(bench: Bench, key: str) -> list[tuple[str, str]]:
-    """Return where stores are put: (kind, how tables call it)."""
+def places(bench: Bench, *keys: str) -> list[tuple[str, str]]:
+    """Return where stores are put: (kind, how tables call it). keys: of the figures that need /dev/shm."""
     found = [("disk", "on disk")]
     if SHM.is_dir() and os.access(SHM, os.W_OK):
         found.append(("shm", "in memory (/dev/shm)"))
     else:
-        bench.skip(f"{key}.shm", "there is no /dev/shm here")
+        for key in keys:
+            bench.skip(key, "there is no /dev/shm here")
     return found
 
 
-def environment(cache: Path) -> dict[str, str]:
-    """Return the environment of a child: this source tree, with its byte code kept in `cache`."""
-    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+def environment() -> dict[str, str]:
+    """Return the environment of a child, in which `navicert` is the one of this source tree."""
     paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return kept | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONPYCACHEPREFIX": str(cache), "PYTHONUTF8": "1"}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}
 
 
 def number(value: float) -> str:

@@ -153,7 +153,7 @@ def _conditions(index: int) -> tuple[Condition, ...]:
         case 2:
             return (Condition("parameter", "limit", "gt", 100_000 + index),)
         case 3:
-            return (Condition("context", "contains_pii", "is", True),)
+            return (Condition("context", "contains_pii", "is", value=True),)
         case 4:
             return (Condition("identity", "role", "eq", f"suspended{index}"),)
         case 5:
@@ -162,7 +162,10 @@ def _conditions(index: int) -> tuple[Condition, ...]:
                 Condition("parameter", "kind", "eq", f"full{index}"),
             )
         case 6:
-            return (Condition("context", "contains_pii", "is", True), Condition("parameter", "limit", "gt", index))
+            return (
+                Condition("context", "contains_pii", "is", value=True),
+                Condition("parameter", "limit", "gt", index),
+            )
         case _:
             return (Condition("parameter", "to", "eq", f"someone{index}@evil.example"),)
 

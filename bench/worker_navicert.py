@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import rulesets
 import worlds
 from worker import Run, serve
 
+from navicert.core.compile import CompiledPolicy
 from navicert.core.evaluate import evaluate
 from navicert.model.decision import Verdict
 from navicert.sdk.session import CURRENT
+
+
+@lru_cache(maxsize=1)
+def _policy(rules: int) -> CompiledPolicy:
+    return worlds.compiled(rulesets.as_navicert(rulesets.common(rules)))
 
 
 class Navicert:
@@ -24,7 +31,7 @@ class Navicert:
         return {"name": "navicert", "python": sys.version.split()[0]}
 
     def evaluate(self, rules: int) -> Run:
-        policy = worlds.compiled(rulesets.as_navicert(rulesets.common(rules)))
+        policy = _policy(rules)
         given = worlds.input_of(rulesets.arguments())
 
         def run(times: int) -> None:
@@ -48,7 +55,7 @@ class Navicert:
         return run
 
     def probe(self, rules: int) -> list[bool]:
-        policy = worlds.compiled(rulesets.as_navicert(rulesets.common(rules)))
+        policy = _policy(rules)
         found = []
         for item in rulesets.probes():
             given = worlds.input_of(rulesets.arguments(**item["arguments"]), pii=item["pii"], roles=(item["role"],))

@@ -99,11 +99,11 @@ class Deployment:
         self.ran = 0
         declare = self.guard.tool(rulesets.NAME, effect="send", destination="to", content="body", returns="INTERNAL")
 
-        def send(to: str, subject: str, body: str, kind: str, region: str, limit: int) -> str:  # noqa: ARG001, PLR0913
+        def send(to: str, subject: str, body: str, kind: str, region: str, limit: int) -> str:  # noqa: ARG001
             self.ran += 1
             return "sent"
 
-        async def send_async(  # noqa: PLR0913
+        async def send_async(
             to: str,  # noqa: ARG001
             subject: str,  # noqa: ARG001
             body: str,  # noqa: ARG001

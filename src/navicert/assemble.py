@@ -90,7 +90,7 @@ class Assembled:
             clock=clock,
             ids=self.ids,
             verifier=DevelopmentIdentity(config.service),
-            detectors=(ProtectedResources((home.folder,)), ParameterPatterns()),
+            detectors=(ProtectedResources((home.folder, self._policy_path)), ParameterPatterns()),
             classifiers=(PatternClassifier(),),
             policy=policy,
             policy_bytes=data,

@@ -21,15 +21,15 @@ from navicert.adapters.store.vault import Vault
 from navicert.assemble import Home, make_pseudonym, read_trust
 from navicert.config import read_config
 from navicert.core.canonical import state_bytes
-from navicert.core.disclosed import verify_context, verify_disclosures, verify_policies
-from navicert.core.keyring import Keyring, fingerprint
-from navicert.core.package import VerifiedPackage, pack, verify_package
 from navicert.core.times import micros
-from navicert.core.verify import LogVerifier, Verified
 from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.receipt import Receipt
 from navicert.model.trust import Trust
 from navicert.model.value import Value
+from navicert.verification.disclosed import verify_context, verify_disclosures, verify_policies
+from navicert.verification.keyring import Keyring, fingerprint
+from navicert.verification.log import LogVerifier, Verified
+from navicert.verification.package import VerifiedPackage, pack, verify_package
 
 DAY_US: Final = 86_400_000_000
 STEPS: Final = (

@@ -28,7 +28,6 @@ from navicert.adapters.system import SystemClock, SystemIds
 from navicert.assemble import Home, read_trust, trusted
 from navicert.config import read_config
 from navicert.core.draft import NO_LOG, NO_SIGNATURE
-from navicert.core.keyring import fingerprint
 from navicert.core.seal import b64, parse
 from navicert.core.signature import ED25519
 from navicert.core.times import micros, rfc3339
@@ -36,6 +35,7 @@ from navicert.model.errors import IntegrityError
 from navicert.model.receipt import RECEIPT_VERSION, KeyPart, Receipt
 from navicert.model.trust import Trust
 from navicert.model.value import Value
+from navicert.verification.keyring import fingerprint
 
 
 class Rotation(Value, frozen=True, kw_only=True):

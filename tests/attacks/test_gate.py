@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.sdk.world import HEAD, IBAN, INSIDE, OFFICE, OUTSIDE, Office, opened, raw, receipts, working
 
 import navicert
 from navicert import ActionDenied, ActionSuspended, DenialKind
@@ -25,6 +24,7 @@ from navicert.engine.engine import Engine
 from navicert.model.decision import Denied, Permit
 from navicert.model.labels import WORST
 from navicert.model.signals import Finding
+from unit.sdk.world import HEAD, IBAN, INSIDE, OFFICE, OUTSIDE, Office, opened, raw, receipts, working
 
 # ------------------------------------------------------------------- A.4 a part that is down, slow, raising or silent
 
@@ -354,7 +354,7 @@ def test_a_governed_function_does_not_lead_to_what_it_governs(tmp_path: Path) ->
 def test_a_method_that_gives_the_wrapped_object_itself_gives_it_governed(tmp_path: Path) -> None:
     client = Client()
     with opened(tmp_path) as guard, working(guard):
-        governed = guard.wrap(client, "mail", {name: READ for name in ("to", "ato", "selves")})
+        governed = guard.wrap(client, "mail", dict.fromkeys(("to", "ato", "selves"), READ))
 
         for given in (governed.to("a"), asyncio.run(governed.ato("b")), next(iter(drain(governed.selves())))):
             with pytest.raises(ActionDenied):
@@ -391,8 +391,11 @@ def test_a_plain_function_that_returns_an_awaitable_is_refused_before_it_is_awai
     async def work(to: str) -> None:
         ran.append(to)
 
+    def plainly(to: str) -> Any:
+        return work(to)
+
     with opened(tmp_path) as guard, working(guard):
-        for name, plain in (("a", lambda to: work(to)), ("b", partial(lambda to: work(to)))):
+        for name, plain in (("a", plainly), ("b", partial(plainly))):
             governed = guard.tool(f"mail.{name}", effect="read")(plain)
 
             with pytest.raises(TypeError, match="returns an awaitable"):
@@ -465,7 +468,7 @@ def test_a_generator_is_judged_when_its_first_item_is_asked_for_and_on_the_argum
         assert (ran, list(items), ran) == (["a"], ["a"], ["a"])
 
 
-# ------------------------------------------------------------------------------ A.6, A.9 crashes and unwritable receipts
+# ----------------------------------------------------------------------------- A.6, A.9 crashes and unwritable receipts
 
 CRASH = """
 import os, sys, pathlib

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.sdk.world import HEAD, Office, opened, receipts, working
 
 from navicert import ActionDenied, ActionSuspended, IdentityError
+from unit.sdk.world import HEAD, Office, opened, receipts, working
 
 SHAPED = (
     HEAD

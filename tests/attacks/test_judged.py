@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from unit.sdk.world import HEAD, IBAN, INSIDE, OFFICE, OUTSIDE, Office, opened, outcome, raw, receipts, working
 
 from navicert import ActionDenied, ActionSuspended, DenialKind, IntegrityError, InvalidAction
 from navicert.adapters.detect.protected import ProtectedResources
@@ -24,6 +23,7 @@ from navicert.model.decision import Denied, Permit
 from navicert.model.signals import Finding
 from navicert.sdk.binding import Binding
 from navicert.sdk.guard import make_profile
+from unit.sdk.world import HEAD, IBAN, INSIDE, OFFICE, OUTSIDE, Office, opened, outcome, raw, receipts, working
 
 MAIL = (
     HEAD
@@ -277,8 +277,9 @@ def test_a_permit_of_another_engine_or_of_before_a_restart_starts_nothing(tmp_pa
 def test_a_permit_expires(tmp_path: Path) -> None:
     # seen to fail: without the comparison with `expires_at` in Engine.redeem
     with opened(tmp_path, MAIL, config="permit_s: 0.0\n") as guard, working(guard) as session:
+        permit = decided(guard, session, INSIDE)
         with pytest.raises(IntegrityError, match="expired; nothing ran"):
-            guard._engine.redeem(decided(guard, session, INSIDE))
+            guard._engine.redeem(permit)
 
 
 def test_a_stored_refusal_cannot_be_redeemed_or_completed(tmp_path: Path) -> None:
@@ -340,6 +341,7 @@ class Letter:
     to: str = OUTSIDE
 
 
+FULL_WIDTH = {"ｔｏ": OUTSIDE}  # written out as a keyword, Python itself would make it `to`
 WAYS: dict[str, Callable[[Any], Any]] = {
     "positional": lambda send: send(OUTSIDE),
     "keyword": lambda send: send(to=OUTSIDE),
@@ -353,9 +355,9 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "full-width": lambda send: send(INSIDE, "ｅｖｅ＠ｐａｒｔｎｅｒ．ｅｘａｍｐｌｅ"),
     "zero-width": lambda send: send(INSIDE, "eve@part\u200bner.example"),
     "reversed inside": lambda send: send(INSIDE, "\u202eeve@partner.example\u202c"),
-    "extra keyword": lambda send: send(INSIDE, **{"To": OUTSIDE}),
+    "extra keyword": lambda send: send(INSIDE, To=OUTSIDE),
     "extra keyword with a space": lambda send: send(INSIDE, **{" to": OUTSIDE}),
-    "full-width keyword": lambda send: send(INSIDE, **{"ｔｏ": OUTSIDE}),
+    "full-width keyword": lambda send: send(INSIDE, **FULL_WIDTH),
     "name of a keyword": lambda send: send(INSIDE, **{OUTSIDE: "x"}),
 }
 
@@ -460,7 +462,7 @@ def test_an_argument_given_twice_is_an_error_as_in_python(tmp_path: Path) -> Non
         for call in (
             lambda: office.send(INSIDE, to=OUTSIDE),
             lambda: office.send(INSIDE, extra=1),
-            lambda: office.send(),
+            office.send,
         ):
             with pytest.raises(TypeError):
                 call()

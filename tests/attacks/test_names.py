@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from unit.sdk.world import HEAD, INSIDE, Office, opened, raw, receipts, working
 
 from navicert import ActionDenied
 from navicert.model.decision import Denied, Permit
+from unit.sdk.world import HEAD, INSIDE, Office, opened, raw, receipts, working
 
 DECLARED = (
     HEAD.replace("declared_reads", "declared_tools")
@@ -86,7 +86,7 @@ def test_a_name_split_otherwise_between_tool_and_operation_meets_no_profile_of_a
 def test_a_tool_cannot_be_declared_under_a_name_that_is_not_in_canonical_form(tmp_path: Path, name: str) -> None:
     # seen to fail: with `check_name` taken out of Guard._govern
     with opened(tmp_path, DECLARED) as guard:
-        with pytest.raises(ValueError, match="must be `tool.operation`"):
+        with pytest.raises(ValueError, match=r"must be `tool\.operation`"):
             guard.tool(name, effect="read")(lambda: None)
         guard.tool("db.x-1_Y", effect="read")(lambda: None)
 

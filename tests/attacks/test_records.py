@@ -16,7 +16,6 @@ from navicert.adapters.sign.file_key import new_key
 from navicert.adapters.store.vault import Vault
 from navicert.assemble import Home, read_trust
 from navicert.audit import STEPS, audit, open_archive, package_of, verify_package
-from navicert.core import disclosed
 from navicert.core.accumulate import fold
 from navicert.core.canonical import state_bytes
 from navicert.core.seal import b64, plain_disclosure, unb64
@@ -24,6 +23,7 @@ from navicert.model.context import Labelled, SessionContext, UserSaid
 from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.labels import Labels
 from navicert.model.trust import Trust
+from navicert.verification import disclosed
 from records.corpus import copied, corpus
 from records.forge import plains, resigned
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.sdk.world import IBAN, INSIDE, OUTSIDE, Office, opened, working
 
 from navicert import ActionDenied
 from navicert.engine.engine import Engine
 from navicert.model.labels import NOTHING
+from unit.sdk.world import IBAN, INSIDE, OUTSIDE, Office, opened, working
 
 
 def denied(office: Office, to: str = OUTSIDE) -> bool:
@@ -126,9 +126,7 @@ def test_each_part_of_a_stream_taints_before_it_is_released(tmp_path: Path) -> N
             yield IBAN
 
         items = stream()
-        found = [denied(office)]
-        for _ in items:
-            found.append(denied(office))
+        found = [denied(office), *(denied(office) for _ in items)]
 
         assert found == [False, False, True]
 

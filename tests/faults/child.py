@@ -32,8 +32,8 @@ def after(holder, name):
 
 def arm(point: str, bench) -> None:
     """Set the trap; everything that runs from here on belongs to the last action."""
-    import navicert.engine.deciding as deciding
     from navicert.adapters.store.ticket import SqliteTicket
+    from navicert.engine import deciding
     from navicert.engine.engine import Engine
 
     match point:
@@ -67,7 +67,7 @@ def main() -> None:
     bench = open_bench(Path(home))
 
     def append(text: str) -> str:
-        with open(effects, "a") as file:
+        with Path(effects).open("a") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -89,7 +89,8 @@ def main() -> None:
     for number in range(int(earlier)):
         call(f"earlier {number}")
     bench.store.flush()
-    print(session.id, flush=True)
+    sys.stdout.write(f"{session.id}\n")
+    sys.stdout.flush()
     arm(point, bench)
     call("target")
     die()

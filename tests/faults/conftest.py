@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from faults.support import Rig
 
 
@@ -23,4 +24,4 @@ def rig(tmp_path) -> Iterator[Callable[..., Rig]]:
         item.bench.close()
     for item in made[:1]:
         item.close()
-    assert [] == [text for item in made for text in item.effects.unwarranted]
+    assert [text for item in made for text in item.effects.unwarranted] == []

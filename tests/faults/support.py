@@ -1,4 +1,4 @@
-"""What the fault tests share: a bench with tools whose effects are witnessed, and a check of the whole store afterwards."""
+"""What the fault tests share: a bench whose tools' effects are witnessed, and a check of the whole store."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
+
 from navicert.adapters.secret_file import read_secret
-from navicert.adapters.store.sqlite import entries_of
+from navicert.adapters.store.reading import entries_of
 from navicert.adapters.store.vault import Vault
-from navicert.assemble import Home, read_trust
+from navicert.assemble import Home, make_pseudonym, read_trust
 from navicert.core.accumulate import fold
 from navicert.core.canonical import parameter_bytes
-from navicert.assemble import make_pseudonym
 from navicert.core.digest import action_digest, bytes_digest
 from navicert.core.seal import ZERO, parse, signed_message, unb64
 from navicert.core.signature import PublicKey
-from navicert.core.verify import verify_log
 from navicert.model.context import SessionContext
 from navicert.model.errors import ActionDenied
 from navicert.model.receipt import Receipt
 from navicert.sdk.session import CURRENT
 from navicert.testing import Bench, open_bench
+from navicert.verification.log import verify_log
 
 POLICY = """\
 policy: faults
@@ -42,24 +43,27 @@ class Effects:
     """What the tools did. An effect without a durable permitting decision receipt for its digest is a failure."""
 
     def __init__(self, home: Path) -> None:
-        self._store = home / "store.db"
-        self._keyed = make_pseudonym((home / "keys" / "pseudonym.key").read_bytes())
+        self._home = Home(home)
         self.done: list[str] = []
         self.unwarranted: list[str] = []
 
     def happen(self, text: str, tool: str = "mail", **parameters: Any) -> None:
-        digest = action_digest(tool, "send", parameter_bytes({"text": text, **parameters}))
-        if not self.warranted(digest):
+        if not self.warranted(digest_in_receipts(self._home, tool, "send", {"text": text, **parameters})):
             self.unwarranted.append(text)
         self.done.append(text)
 
     def warranted(self, digest: str) -> bool:
-        digest = self._keyed(digest)
         return any(
             item.kind == "decision" and digest in {item.action.digest, item.action.effective_digest} and permits(item)
-            for item in receipts(self._store)
+            for item in receipts(self._home.store)
             if item.action is not None
         )
+
+
+def digest_in_receipts(home: Home, tool: str, operation: str, parameters: dict[str, Any]) -> str:
+    """Return how receipts name an action: its digest, under the key of the deployment."""
+    pseudonym = make_pseudonym(read_secret(home.pseudonym_key))
+    return pseudonym(action_digest(tool, operation, parameter_bytes(parameters)))
 
 
 class Rig:
@@ -110,16 +114,14 @@ class Rig:
         """Call, expect a refusal in time and no effect; return it."""
         before = list(self.effects.done)
         start = time.monotonic()
-        try:
-            value = self.call(driver, text)
-        except ActionDenied as denied:
-            took = time.monotonic() - start
-            assert took < within, f"the refusal took {took:.2f} s"
-            assert before == self.effects.done
-            assert denied.reason
-            assert denied.next_step
-            return denied
-        raise AssertionError(f"not refused: {value!r}")
+        with pytest.raises(ActionDenied) as caught:
+            self.call(driver, text)
+        took = time.monotonic() - start
+        assert took < within, f"the refusal took {took:.2f} s"
+        assert before == self.effects.done
+        assert caught.value.reason
+        assert caught.value.next_step
+        return caught.value
 
     def forget(self) -> None:
         """Empty the engine's cache, so that the next decision reads the store."""
@@ -129,7 +131,7 @@ class Rig:
     def close(self) -> list[Receipt]:
         """Close, and check everything that the store holds; return its receipts."""
         self.bench.close()
-        assert [] == self.effects.unwarranted
+        assert self.effects.unwarranted == []
         return check_store(self.bench.home)
 
 

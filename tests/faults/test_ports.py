@@ -1,15 +1,19 @@
 """Every port fails in every way that it can: nothing runs without a durable decision, and the refusal comes in time.
 
-R1.c, property 3 and 4, attack family A. `rig` verifies at the end of each test that every effect had its durable permit,
+R1.c, properties 3 and 4, attack family A. `rig` verifies after each test that every effect had a durable permit,
 that the log is one signed chain, and that what has no outcome is listed as open.
 
-# seen to fail: with `check_log` fed by hand from a log without its second line; with `Effects.happen` called by a test
-# directly; and with `deciding` answering a Permit before `works.durable` (commit faults), see test_companions.py.
+The protections are taken away one by one in test_companions.py, to see that these tests would notice.
 """
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import suppress
+
 import pytest
+
 from faults.support import DRIVERS, MEASURE_S, eventually
 from navicert.model.errors import ActionDenied, ActionSuspended, IntegrityError, NavicertError, Unavailable
 from navicert.model.labels import WORST
@@ -147,8 +151,8 @@ def test_a_result_counts_as_the_highest_when_its_classifier_fails(rig, way, inli
     fault = Fault()
     it = rig(classifiers=lambda real: (FaultyClassifier(real[0], fault, inline=inline),))
     break_it(fault, way)
-    assert "sent one" == it.call(driver, "one")
-    assert WORST == it.session.labels
+    assert it.call(driver, "one") == "sent one"
+    assert it.session.labels == WORST
     fault.clear()
     works_again(it, driver)
 
@@ -157,8 +161,8 @@ def test_a_finding_with_labels_of_the_wrong_make_counts_as_the_highest(rig):
     fault = Fault()
     it = rig(classifiers=lambda real: (FaultyClassifier(real[0], fault, inline=True),))
     fault.answers(Finding(labels=None))
-    assert "sent one" == it.call("sync", "one")
-    assert WORST == it.session.labels
+    assert it.call("sync", "one") == "sent one"
+    assert it.session.labels == WORST
 
 
 def test_one_failed_classifier_of_several_is_enough_whatever_their_names(rig):
@@ -171,8 +175,8 @@ def test_one_failed_classifier_of_several_is_enough_whatever_their_names(rig):
         )
     )
     fault.raises()
-    assert "sent one" == it.call("sync", "one")
-    assert WORST == it.session.labels
+    assert it.call("sync", "one") == "sent one"
+    assert it.session.labels == WORST
 
 
 # the journal
@@ -221,15 +225,15 @@ def test_nothing_runs_when_the_journal_hangs(rig, driver):
     it = rig(journal=lambda real: FaultyJournal(real, reading=Fault(), committing=fault))
     fault.hangs()
     denied = it.refused(driver, "one")
-    assert "transient" == denied.kind
+    assert denied.kind == "transient"
     assert "in time" in denied.reason
     assert " 0 s" not in denied.reason
     fault.clear()
     # the commit goes through after its caller has left: it is recorded as never started, and may then be tried again
     eventually(lambda: it.bench.engine._works.kept(it.session.id) is not None)
     works_again(it, driver, "one")
-    assert ["one"] == it.effects.done
-    assert ["not_started", None] == [item.execution.error for item in outcomes(it.close())]
+    assert it.effects.done == ["one"]
+    assert [item.execution.error for item in outcomes(it.close())] == ["not_started", None]
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -280,11 +284,9 @@ def test_nothing_runs_when_the_clock_fails(rig, way, driver):
     fault = Fault()
     it = rig(clock=lambda real: FaultyClock(real, fault))
     break_it(fault, way)
-    try:
+    with suppress(ActionDenied, RuntimeError, NavicertError):
         it.call(driver, "one")
-    except (ActionDenied, RuntimeError, NavicertError):
-        pass
-    assert [] == it.effects.done
+    assert it.effects.done == []
     fault.clear()
     works_again(it, driver)
 
@@ -314,7 +316,7 @@ def test_no_result_is_released_while_its_labels_are_not_durable(rig, way, driver
         fault._only = is_outcome
     try:
         value = it.session.carry(it.read_person)("ana")
-    except Exception:
+    except Exception:  # noqa: BLE001 - what is not released may be refused in any way
         released = False
     else:
         released = True
@@ -322,10 +324,10 @@ def test_no_result_is_released_while_its_labels_are_not_durable(rig, way, driver
         assert value
     assert released is (way is None)  # a ticket that answers nonsense has stood, all the same
     fault.clear()
-    assert 2 * ["sent x"] == [it.call(driver, "x"), it.call(driver, "x")]
+    assert [it.call(driver, "x"), it.call(driver, "x")] == 2 * ["sent x"]
     assert it.session.labels.has("PII")  # made again before the next decision
-    assert () == it.bench.engine.context(it.session.id).open
-    assert 3 == len(outcomes(it.close()))
+    assert it.bench.engine.context(it.session.id).open == ()
+    assert len(outcomes(it.close())) == 3
 
 
 @pytest.mark.parametrize("way", ["raises", "unavailable", "persists"])
@@ -336,15 +338,13 @@ def test_an_outcome_that_nobody_waited_for_is_recorded_before_the_next_decision(
     getattr(fault, "persists" if way == "persists" else "raises")(
         *([Unavailable("away")] if way == "unavailable" else []), only=is_outcome, times=1
     )
-    try:
+    with suppress(Unavailable, RuntimeError):
         it.call("sync", "one")
-    except (Unavailable, RuntimeError):
-        pass
-    assert ["zero", "one"] == it.effects.done
+    assert it.effects.done == ["zero", "one"]
     it.bench.store.flush()
     it.call("sync", "two")
-    assert () == it.bench.engine.context(it.session.id).open
-    assert 3 == len(outcomes(it.close()))
+    assert it.bench.engine.context(it.session.id).open == ()
+    assert len(outcomes(it.close())) == 3
 
 
 def test_while_an_outcome_cannot_be_recorded_another_engine_judges_at_the_worst_case(rig):
@@ -402,7 +402,7 @@ def test_what_cannot_be_looked_at_is_released_only_as_the_highest(rig, value, dr
     returned = give(it, driver, lambda: value)
     assert returned is value
     if not isinstance(value, set):
-        assert WORST == it.session.labels
+        assert it.session.labels == WORST
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -418,9 +418,9 @@ def test_a_tool_that_raises_has_failed_and_what_it_says_is_labelled(rig, error, 
 
     with pytest.raises(type(error)):
         give(it, driver, fail)
-    assert () == it.bench.engine.context(it.session.id).open
+    assert it.bench.engine.context(it.session.id).open == ()
     if isinstance(error, Strange):
-        assert WORST == it.session.labels
+        assert it.session.labels == WORST
     if isinstance(error, RuntimeError):
         assert it.session.labels.has("FINANCIAL")
     (outcome,) = outcomes(it.close())
@@ -432,7 +432,7 @@ def test_what_an_error_carries_besides_its_message_is_labelled_too(rig):
 
     def fail():
         try:
-            raise ValueError("row: DE89370400440532013000")
+            int("row: DE89370400440532013000")
         except ValueError as error:
             raise RuntimeError("lookup failed") from error
 
@@ -481,7 +481,7 @@ def test_an_interrupted_tool_leaves_its_action_open_and_is_not_repeated(rig, err
     with pytest.raises(ActionDenied, match="open already"):
         give(it, driver, lambda: "second")
     it.bench.settle(waiting.action_id, happened=True, by="operator")
-    assert "third" == give(it, driver, lambda: "third")
+    assert give(it, driver, lambda: "third") == "third"
 
 
 @pytest.mark.parametrize("way", ["raises", "unavailable", "hangs"])
@@ -507,3 +507,35 @@ def test_integrity_failures_of_the_store_are_refusals(rig):
     it.forget()
     fault.raises(IntegrityError("the context does not follow from its entries; run `navicert verify`"))
     assert "navicert verify" in it.refused("sync", "one").reason
+
+
+# seen to fail: with growth measured against what is only staged, the second result came out while the store hung
+def test_a_result_does_not_lean_on_labels_that_another_has_not_yet_made_durable(rig):
+    fault = Fault()
+    it = rig(journal=lambda real: FaultyJournal(real, reading=Fault(), committing=fault), commit_s=2.0)
+    both = threading.Barrier(3)
+
+    @it.bench.tool("crm.both", effect="read", returns={"level": "CONFIDENTIAL", "categories": ["PII"]})
+    def read(name: str) -> str:
+        both.wait()
+        return name
+
+    released = []
+
+    def one(name: str) -> None:
+        with suppress(Unavailable):
+            released.append(it.session.carry(read)(name))
+
+    threads = [threading.Thread(target=one, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: both.n_waiting == 2)
+    fault.hangs()
+    both.wait()
+    eventually(lambda: fault.hits == 2)
+    time.sleep(0.1)
+    assert released == []
+    fault.clear()
+    for thread in threads:
+        thread.join()
+    assert it.session.labels.has("PII")

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from faults.support import COMMIT_S, DRIVERS, POLICY, Rig, check_store, eventually
 from navicert.model.errors import ActionDenied, NavicertError, Unavailable
 from navicert.sdk.session import CURRENT
@@ -62,10 +63,10 @@ def test_nothing_runs_when_the_disk_is_full_and_work_goes_on_when_it_is_not(tmp_
                 refused += 1
             if refused == 3:
                 break
-        assert 3 == refused
+        assert refused == 3
         it.refused(driver, "full")
         ballast.unlink()
-        assert "sent after" == it.call(driver, "after")
+        assert it.call(driver, "after") == "sent after"
         it.close()
 
 
@@ -76,7 +77,7 @@ def test_a_new_person_is_refused_on_a_full_disk_and_served_later(tmp_path):
         ballast = fill(disk)
         it.refused("sync", "one")
         ballast.unlink()
-        assert "sent one" == it.call("sync", "one")
+        assert it.call("sync", "one") == "sent one"
         it.close()
 
 
@@ -86,7 +87,7 @@ def test_nothing_runs_when_the_store_is_read_only(rig, driver):
     it.bench.store._writer.execute("PRAGMA query_only = ON")  # mode bits do not bind root; this refuses every write
     it.refused(driver, "one")
     it.bench.store._writer.execute("PRAGMA query_only = OFF")
-    assert "sent one" == it.call(driver, "one")
+    assert it.call(driver, "one") == "sent one"
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -96,7 +97,7 @@ def test_nothing_runs_when_the_database_may_not_grow(rig, driver):
     it.bench.store._writer.execute(f"PRAGMA max_page_count = {pages}")
     it.refused(driver, "x" * 60_000)
     it.bench.store._writer.execute("PRAGMA max_page_count = 1000000")
-    assert "sent one" == it.call(driver, "one")
+    assert it.call(driver, "one") == "sent one"
 
 
 def test_a_home_on_a_read_only_disk_does_not_open_and_says_why(tmp_path):
@@ -135,7 +136,7 @@ def test_nothing_runs_once_the_store_file_is_another_one(tmp_path, driver):
     it.refused(driver, "one")
     it.bench.close()
     again = Rig(tmp_path / "home")  # what was durable when the copy was made is whole
-    assert "sent one" == again.call(driver, "one")
+    assert again.call(driver, "one") == "sent one"
     again.close()
 
 
@@ -158,7 +159,7 @@ time.sleep(60)
 @contextmanager
 def held(code: str, path: Path):
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as holder:
-        assert b"held\n" == holder.stdout.readline()
+        assert holder.stdout.readline() == b"held\n"
         try:
             yield
         finally:
@@ -175,7 +176,7 @@ def test_the_refusal_comes_in_time_while_another_process_holds_the_store(rig, wh
         it.refused(driver, "one", within=2 * COMMIT_S + 0.5)
         it.refused(driver, "two", within=2 * COMMIT_S + 0.5)
     eventually(lambda: it.call(driver, "three"))
-    assert ["three"] == it.effects.done
+    assert it.effects.done == ["three"]
 
 
 def test_a_holder_that_lets_go_in_time_is_waited_for(rig):
@@ -184,14 +185,14 @@ def test_a_holder_that_lets_go_in_time_is_waited_for(rig):
         caller = threading.Thread(target=lambda: it.call("sync", "one"))
         caller.start()
         time.sleep(0.3)
-        assert [] == it.effects.done
+        assert it.effects.done == []
     caller.join()
-    assert ["one"] == it.effects.done
+    assert it.effects.done == ["one"]
 
 
 def test_a_process_that_forked_after_opening_is_refused_in_the_child(rig):
     it = rig()
-    assert "sent parent" == it.call("sync", "parent")
+    assert it.call("sync", "parent") == "sent parent"
     child = os.fork()
     if child == 0:
         code = 1
@@ -200,12 +201,12 @@ def test_a_process_that_forked_after_opening_is_refused_in_the_child(rig):
             code = 0
         finally:
             os._exit(code)
-    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert "sent after" == it.call("sync", "after")
-    assert ["parent", "after"] == it.effects.done
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert it.call("sync", "after") == "sent after"
+    assert it.effects.done == ["parent", "after"]
 
 
-# seen to fail: without `same_process` at the head of `deciding`, a child forked while a thread held the turn hung for ever
+# seen to fail: without `same_process` at the head of `deciding`, a child forked under the turn hung for ever
 def test_a_fork_in_the_middle_of_a_decision_refuses_and_does_not_hang(rig):
     it = rig()
     it.call("sync", "parent")
@@ -221,8 +222,8 @@ def test_a_fork_in_the_middle_of_a_decision_refuses_and_does_not_hang(rig):
         finally:
             os._exit(code)
     it.bench.engine._works.turn.release()
-    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert "sent after" == it.call("sync", "after")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert it.call("sync", "after") == "sent after"
 
 
 def test_a_listener_that_fails_does_not_stop_the_writer(rig):
@@ -238,7 +239,7 @@ def test_a_listener_that_fails_does_not_stop_the_writer(rig):
         ticket.on_done(fail)
         ticket.nudge()
         ticket.wait(1)
-    assert "sent one" == it.call("sync", "one")
+    assert it.call("sync", "one") == "sent one"
 
 
 def test_a_loop_that_closes_while_its_commit_is_under_way_does_not_stop_the_writer(rig):
@@ -254,8 +255,8 @@ def test_a_loop_that_closes_while_its_commit_is_under_way_does_not_stop_the_writ
 
     asyncio.run(main())
     fault.clear()
-    assert "sent two" == eventually(lambda: it.call("sync", "two"))
-    assert ["two"] == it.effects.done
+    assert eventually(lambda: it.call("sync", "two")) == "sent two"
+    assert it.effects.done == ["two"]
 
 
 # seen to fail: with `except Exception` in `SqliteJournal._commit`, the log had a gap after the interrupt
@@ -275,7 +276,7 @@ def test_an_interrupt_in_the_middle_of_a_commit_leaves_log_and_store_whole(rig, 
     with pytest.raises(KeyboardInterrupt):
         it.call("sync", "one")
     monkeypatch.setattr(holder, name, real)
-    assert ["before"] == it.effects.done
+    assert it.effects.done == ["before"]
     for number in range(3):
         it.call("sync", f"after{number}")
     store.flush()
@@ -312,10 +313,10 @@ def test_an_interrupt_of_the_one_who_commits_does_not_leave_the_others_waiting(r
         eventually(lambda: len(store._queue) == 3)
     for thread in threads:
         thread.join()
-    assert ["ActionDenied", "ActionDenied", "KeyboardInterrupt"] == sorted(kind for kind, _, _ in answers)
+    assert sorted(kind for kind, _, _ in answers) == ["ActionDenied", "ActionDenied", "KeyboardInterrupt"]
     assert max(took for _, _, took in answers) < 2.0
-    assert [] == it.effects.done
-    assert "sent after" == it.call("sync", "after")
+    assert it.effects.done == []
+    assert it.call("sync", "after") == "sent after"
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -1,4 +1,4 @@
-"""Canonical bytes: the receipt profile equals an RFC 8785 serialiser that is not ours; parameters have one form only."""
+"""Canonical bytes: the receipt profile equals a foreign RFC 8785 serialiser; parameters have one form only."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ in_profile = st.recursive(
 receipts = st.dictionaries(ascii_text, in_profile, max_size=4)
 
 # Keys from both sides of the surrogates, where order by code point and by UTF-16 code unit differ.
-ALPHABET = 'ab01_.%"\\/ \x00\t\n\x1f\x7f\x80\xe9\u0301\u20ac\u2028\u200b\ud7ff\ue000\ufb33\uff5e\uffff\U00010000\U0001f600\U0010ffff'
+ALPHABET = 'ab01_.%"\\/ \x00\t\n\x1f\x7f\x80\xe9\u0301\u20ac\u2028\u200b'
+ALPHABET += "\ud7ff\ue000\ufb33\uff5e\uffff\U00010000\U0001f600\U0010ffff"
 any_text = st.lists(st.sampled_from(ALPHABET), max_size=4).map("".join)
 numbers = st.one_of(st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False))
 any_json = st.recursive(
@@ -186,7 +187,7 @@ def test_a_number_stays_as_it_was_written(text: str) -> None:
     assert decode_parameters(f'{{"n":{text}}}'.encode()) == {"n": json.loads(text)}
 
 
-@SOME
+@settings(SOME, max_examples=60)
 @given(parameters, parameters)
 def test_two_actions_have_one_digest_only_if_they_are_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
     left, right = (action_digest("t", "o", parameter_bytes(value)) for value in (one, other))

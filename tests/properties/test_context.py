@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from navicert.core.accumulate import ENTITIES, FACTS, NAMES, OTHER, PACE, RECENT, accumulate, begin, fold
 from navicert.core.tally import add, within
 from navicert.model.context import Attempt, Ended, Labelled, Observed, Opened, Result, UserSaid
@@ -206,7 +207,10 @@ def test_a_session_with_another_salt_has_another_head(chain, salt):
 # facts
 
 
-@given(opened, st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([0, 1, True, "1", None]), st.sampled_from("xyz"))))  # fmt: skip
+told_facts = st.tuples(st.sampled_from("ab"), st.sampled_from([0, 1, True, "1", None]), st.sampled_from("xyz"))
+
+
+@given(opened, st.lists(told_facts))
 def test_a_fact_conflicts_exactly_while_its_sources_disagree(first, told):
     context = begin(first)
     last: dict[tuple[str, str], object] = {}

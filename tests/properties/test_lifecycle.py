@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from navicert.core.lifecycle import TABLE, State, Step, advance, diagram, reachable
 from navicert.model.decision import Verdict
 from navicert.model.errors import IntegrityError
@@ -34,7 +35,7 @@ def test_nothing_executes_without_redeeming_a_permit():
 def test_each_permitting_edge_leads_to_permitted_and_to_nothing_else():
     edges = {(state, step, to) for state, row in TABLE.items() for step, to in row.items()}
     assert {State.PERMITTED} == {to for _, step, to in edges if step in PERMITTING}
-    assert PERMITTING == {step for _, step, to in edges if to is State.PERMITTED}
+    assert {step for _, step, to in edges if to is State.PERMITTED} == PERMITTING
     assert {(State.PERMITTED, Step.REDEEMED)} == {(state, step) for state, step, to in edges if to is State.EXECUTING}
 
 
@@ -49,7 +50,7 @@ def test_every_step_is_used():
 def test_every_life_can_come_to_an_end_and_an_end_is_final():
     for state in State:
         assert reachable(state) & FINAL
-    assert FINAL == {state for state, row in TABLE.items() if not row}
+    assert {state for state, row in TABLE.items() if not row} == FINAL
 
 
 def test_a_proposed_or_suspended_action_takes_all_five_verdicts():

@@ -11,9 +11,9 @@ from navicert import keys as keys_module
 from navicert.adapters.sign.file_key import load_key
 from navicert.assemble import Home, make_home, read_trust
 from navicert.audit import audit
-from navicert.core.keyring import fingerprint
 from navicert.keys import key_path, publish, rotate_key
 from navicert.model.errors import IntegrityError, Unavailable
+from navicert.verification.keyring import fingerprint
 
 
 @pytest.fixture

@@ -165,8 +165,8 @@ def _store(home: Home, config: Config) -> Iterator[Finding]:
 def _log(home: Home, archive: Archive) -> Finding:
     from navicert.assemble import read_trust
     from navicert.core.digest import bytes_digest
-    from navicert.core.keyring import Keyring
-    from navicert.core.verify import LogVerifier, parsed
+    from navicert.verification.keyring import Keyring
+    from navicert.verification.log import LogVerifier, parsed
 
     trust, (entries, _) = read_trust(home.trust), archive.head()
     try:

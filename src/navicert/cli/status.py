@@ -71,8 +71,8 @@ def describe_status(home: Home, config: Config) -> dict[str, Any]:
 
 def _add_store(document: dict[str, Any], archive: Archive) -> None:
     from navicert.adapters.store.archive import receipt_of
-    from navicert.core.disclosed import plain
     from navicert.core.times import rfc3339
+    from navicert.verification.disclosed import plain
 
     seq, head = archive.head()
     rows = archive.find(str(seq))

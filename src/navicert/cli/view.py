@@ -11,8 +11,8 @@ import msgspec
 
 from navicert.adapters.store.archive import LogRow, receipt_of
 from navicert.core.digest import bytes_digest
-from navicert.core.disclosed import EFFECTIVE, EVALUATED, HUMAN, OUTPUT, PARAMETERS, REASON, plain
 from navicert.model.errors import IntegrityError
+from navicert.verification.disclosed import EFFECTIVE, EVALUATED, HUMAN, OUTPUT, PARAMETERS, REASON, plain
 
 if TYPE_CHECKING:
     from navicert.adapters.store.archive import Archive

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import re2
 
-from navicert.core.fields import ABSENT, UNKNOWN, Many, Subject, amount_micros, getter
+from navicert.core.fields import ABSENT, ROLES, UNKNOWN, Many, Subject, amount_micros, getter
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, either, every, negate
 from navicert.core.text import normal_form
 from navicert.model.action import ToolProfile
@@ -104,8 +104,13 @@ def _names(rule: Rule, tool: str, operation: str) -> bool:
     for item in rule.match:
         if item.field in texts:
             operator, inverted = _plain(item.operator)
-            outcome = _test(operator, item.value)(texts[item.field])
-            if (negate(outcome) if item.negated is not inverted else outcome) != TRUE:
+            test = _test(operator, item.value)
+            views = [test(texts[item.field])]
+            if rule.decision not in PERMITTING:
+                views.append(_test(operator, _normal_value(item.value))(normal_form(texts[item.field])))
+            if item.negated is not inverted:
+                views = [negate(view) for view in views]
+            if TRUE not in views:
                 return False
     return True
 
@@ -137,10 +142,17 @@ def _condition(condition: Condition, *, restricting: bool) -> Predicate:
     negated = condition.negated is not inverted
     if condition.field.endswith(".categories"):
         return _category(get, operator, condition.value, negated=negated, restricting=restricting)
-    if operator is Operator.CONTAINS:
+    if operator is Operator.CONTAINS and condition.field.partition(".")[0] not in {"parameters", *ROLES}:
         return _has(get, condition.value, negated=negated, restricting=restricting)
-    test = _test(operator, condition.value)
-    views = _views(operator, condition.value, test, negated=negated) if restricting else None
+    return _judged_singly(get, operator, condition.value, negated=negated, restricting=restricting)
+
+
+def _judged_singly(
+    get: Callable[[Subject], Any], operator: Operator, expected: Any, *, negated: bool, restricting: bool
+) -> Predicate:
+    """The test of one value; of several, each by itself: one is enough to restrict, all are needed to permit."""
+    test = _test(operator, expected)
+    views = _views(operator, expected, test, negated=negated) if restricting else None
     absent = TRUE if negated and restricting else FALSE
 
     def one(value: Any) -> int:
@@ -184,7 +196,7 @@ def _exists(get: Callable[[Subject], Any], *, wanted: bool) -> Predicate:
 
 
 def _has(get: Callable[[Subject], Any], expected: Any, *, negated: bool, restricting: bool) -> Predicate:
-    """`contains`: of a text, a part; of several values, one that is equal, or (the stricter reading) has it as a part."""
+    """`contains`: of a text, a part; of several values, one that is equal, or (the stricter reading) has the part."""
     exact = restricting is negated
     same = _equals(expected)
     part = _test(Operator.CONTAINS, expected)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from navicert.core.canonical import percent
 from navicert.model.action import Action
 from navicert.model.errors import DenialKind
 
@@ -40,10 +41,11 @@ def contract(reason_code: str) -> tuple[DenialKind, str]:
 
 def profile_to_paste(action: Action, names: tuple[str, ...]) -> str:
     """Return what the developer pastes into the policy to declare an unknown tool; the parameters are listed."""
-    listed = ", ".join(names) or "none"
+    listed = ", ".join(map(percent, names)) or "none"  # extra keywords are the agent's own words
+    key = action.name if action.name[:1].isalpha() else f'"{action.name}"'
     return (
         f"declare it under `tools:` in the policy:\n\n"
-        f"  {action.name}:\n"
+        f"  {key}:\n"
         f"    effect: read          # or write, delete, send, pay, grant, execute, credentials\n"
         f"    # destination: NAME   # and resource, amount, content, by role; its parameters: {listed}\n"
         f"    # returns: INTERNAL   # base label of the results; left out, they count as the highest\n"

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+
 import msgspec
 
 from navicert.core.canonical import percent, state_bytes
@@ -57,8 +58,8 @@ class Evaluated(Value, frozen=True, kw_only=True):
 class Scribe(Value, frozen=True, kw_only=True):
     """What every receipt of one engine has in common.
 
-    pseudonym: a keyed hash, for what must be told apart but not guessed: names of people, digests of actions and evidence
-    (an unkeyed digest of few possible values can be guessed, even after erasure). salt: 128 fresh bits.
+    pseudonym: a keyed hash, for what must be told apart but not guessed: names of people, digests of actions and of
+    evidence (an unkeyed digest of few possible values can be guessed, even after erasure). salt: 128 fresh bits.
     """
 
     pseudonym: Callable[[str], str]

@@ -123,7 +123,7 @@ def _highest(candidates: Candidates, subject: Subject) -> tuple[list[CompiledRul
 
 
 def _could_change(rule: Rule, matched: list[CompiledRule], baseline: Decision) -> bool:
-    """Tell whether an undetermined rule, if it held, could give another verdict, other parameters or other approvers."""
+    """Tell whether an undetermined rule, if it held, could give another verdict, parameters or approvers."""
     if rule.decision not in _FIXED:
         return True
     if matched and rule.priority == matched[0].rule.priority:

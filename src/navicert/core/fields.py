@@ -105,6 +105,8 @@ def getter(field: str) -> Getter:
     space, _, rest = field.partition(".")
     if space == "parameters":
         return _parameter(rest)
+    if space == "amount" and not rest:
+        return _amounts
     if space in ROLES and not rest:
         return lambda subject: _some(role_values(subject.profile, space, subject.parameters))
     if space == "context" and rest.startswith("facts."):
@@ -116,6 +118,13 @@ def getter(field: str) -> Getter:
     if space == "signals":
         return lambda subject: _signal(subject, rest)
     return _FIELDS[field]
+
+
+def _amounts(subject: Subject) -> Any:
+    values = role_values(subject.profile, "amount", subject.parameters)
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 for value in values):
+        return UNKNOWN
+    return _some(values)
 
 
 def _parameter(path: str) -> Getter:

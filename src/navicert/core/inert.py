@@ -87,15 +87,15 @@ def _characters(text: str) -> list[str]:
     room = 0  # for combining marks on the character before
     for char in text:
         category = unicodedata.category(char)
-        if category[0] == "M":
+        if (category in _BAD and char != " ") or char in _FORGERIES or invisible(char):
+            pieces.append(_named(char))
+            room = 0
+        elif category[0] == "M":
             if room:
                 pieces[-1] += char
                 room -= 1
             else:
                 pieces.append(_named(char))
-        elif (category in _BAD and char != " ") or char in _FORGERIES or invisible(char):
-            pieces.append(_named(char))
-            room = 0
         else:
             pieces.append(char)
             room = MAX_MARKS if char != " " else 0

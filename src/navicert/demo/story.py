@@ -16,11 +16,11 @@ import navicert
 from navicert.adapters.store.archive import Archive, receipt_of
 from navicert.assemble import Home, make_home
 from navicert.audit import open_archive
-from navicert.core.disclosed import EFFECTIVE, PARAMETERS, REASON
 from navicert.core.syntax import read_policy
 from navicert.demo.agent import Attempt, work
 from navicert.demo.tools import make_tools
 from navicert.demo.world import World
+from navicert.verification.disclosed import EFFECTIVE, PARAMETERS, REASON
 
 
 class Judged(NamedTuple):

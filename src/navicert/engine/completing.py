@@ -73,7 +73,7 @@ def _label(works: Workings, live: Live, labels: Labels) -> Ticket | tuple[str, .
     if isinstance(growth, tuple):
         return growth
     context, version, writes, entries = growth["context"], growth["version"], growth["writes"], growth["entries"]
-    if context.labels.covers(labels) and not writes:
+    if context.labels.covers(labels) and not writes and works.stands(session_id, labels):
         return None
     entry = Labelled(source=live.permit.action_id, labels=labels, at=works.clock.now())
     after = accumulate(context, entry)
@@ -99,8 +99,10 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
         return growth
     context: SessionContext = growth["context"]
     if all(item.action_id != live.permit.action_id for item in context.open):
-        # it became durable although its commit was reported as failed, or it was settled elsewhere meanwhile
-        return _label(works, live, completion.labels)
+        # It became durable although its commit was reported as failed, or was settled elsewhere meanwhile. The cached
+        # context may also be built on a change that fails: believed only once the journal says that it stands.
+        believed = Commit(reads=(RowRead(key=session_key(session_id), expected=growth["version"]),))
+        return _label(works, live, completion.labels) or works.queue(believed)
     now = works.clock.now()
     entry = Result(
         action_id=live.permit.action_id,
@@ -135,7 +137,9 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
             writes.append(RowWrite(key=key, expected=row[1], value=None))
         else:  # what is cached may be old: the journal refuses the commit where the row is there after all
             reads.append(RowRead(key=key, expected=row[1]))
-    grew = after.labels != context.labels or bool(growth["writes"])
+    grew = bool(growth["writes"]) or not works.stands(session_id, completion.labels)
+    if grew and completion.labels != NOTHING and all(item.key != live.sticky for item in writes):
+        reads.append(RowRead(key=live.sticky, expected=growth["sticky"]))
     commit = Commit(
         session_id=session_id,
         writes=tuple(writes),
@@ -196,7 +200,13 @@ def _growth(
         if sticky is not None:
             writes.append(RowWrite(key=place, expected=held[1], value=sticky))
         parent = above.parent
-    return {"context": context, "version": rows[key][1], "writes": writes, "entries": entries}
+    return {
+        "context": context,
+        "version": rows[key][1],
+        "sticky": rows[followed][1],
+        "writes": writes,
+        "entries": entries,
+    }
 
 
 def _classify(works: Workings, live: Live, output: Output) -> Machine[Labels]:

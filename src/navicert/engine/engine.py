@@ -416,9 +416,10 @@ class Engine:
     def close(self) -> None:
         """Record what is still to be recorded, make it durable, and let go of the store."""
         works = self._works
-        for session_id in list(works.redo):
-            while (item := works.kept(session_id)) is not None:
-                with suppress(Exception):  # it stays open in the store, and says so there
+        with suppress(Exception):  # what cannot be recorded stays open in the store, and says so there
+            drive(works.change(lambda: works.queue(Commit())))  # what is queued is decided now, and kept if it failed
+            for session_id in list(works.redo):
+                while (item := works.kept(session_id)) is not None:
                     drive(works.change(partial(stage_completion, works, item, lazy=False)))
-                works.forget(item)
+                    works.forget(item)
         works.journal.close()

@@ -24,12 +24,13 @@ from navicert.model.commit import Commit, following
 from navicert.model.context import SessionContext
 from navicert.model.decision import Permit, Verdict
 from navicert.model.errors import NavicertError, Unavailable
-from navicert.model.labels import Labels
+from navicert.model.labels import NOTHING, Labels
 from navicert.model.receipt import Receipt
 from navicert.model.shared import ROWS
 from navicert.model.value import Value
 from navicert.ports import Classifier, Clock, Conflict, Detector, IdentityVerifier, Ids, Journal, Ticket
 
+SESSIONS: Final = 20_000
 RETRIES: Final = 256
 """A change whose rows moved is made anew at most so often."""
 Steps = Generator[Ask | Await, Any, Any]
@@ -99,6 +100,7 @@ class Workings:
         self._tags = Random()  # noqa: S311 - to tell apart, not to keep secret
         self.redo: dict[str, list[Completion]] = defaultdict(list)
         self._redo_lock = Lock()
+        self._standing: dict[str, Labels] = {}
         self._live: dict[str, tuple[State, Live]] = {}
 
     def same_process(self) -> None:
@@ -119,9 +121,10 @@ class Workings:
                 raise answer.error
             _check_rows(answer.value)
             self.rows.fill(missing, answer.value)
+            self._note((key, row[0]) for key, row in answer.value.items())
 
     def fetch(self, keys: Iterable[str]) -> Generator[Ask | Await, Any, dict[str, tuple[Any, int]]]:
-        """Return the rows as they now stand, read where they are not cached (a failed commit may drop them meanwhile)."""
+        """Return the rows as they now stand, read where they are not cached; a failed commit may drop them."""
         wanted = tuple(keys)
         for _ in range(RETRIES):
             yield from self.load(wanted)
@@ -140,6 +143,7 @@ class Workings:
                 raise answer.error
             _check_rows(answer.value)
             self.rows.fill(keys, answer.value)
+            self._note((key, row[0]) for key, row in answer.value.items())
 
     def snapshot(self, keys: Iterable[str]) -> dict[str, tuple[Any, int]] | None:
         """Return the rows as they now stand, or None where one has to be read first. Under the turn."""
@@ -162,7 +166,7 @@ class Workings:
         return tuple(keys)
 
     def ancestors(self, context: SessionContext) -> tuple[SessionContext, ...] | None:
-        """Return the sessions that delegated to this one, nearest first; None where one has to be read. Under the turn."""
+        """Return the sessions that delegated to this one, nearest first; None where one has to be read."""
         found: list[SessionContext] = []
         for key in self.lineage(context):
             row = self.rows.get(key)
@@ -187,9 +191,22 @@ class Workings:
                 self.rows.drop([*keys, *conflict.keys])
             except Exception:  # noqa: BLE001 - the one who waits gets it; here only the cache is mended
                 self.rows.drop(keys)
+            else:
+                self._note((write.key, write.value) for write in commit.writes)
 
         ticket.on_done(check)
         return ticket
+
+    def _note(self, rows: Iterable[tuple[str, Any]]) -> None:
+        for key, value in rows:
+            if isinstance(value, SessionContext):
+                if len(self._standing) >= SESSIONS:
+                    self._standing.clear()
+                self._standing[key] = value.labels
+
+    def stands(self, session_id: str, labels: Labels) -> bool:
+        """Tell whether a session is known to hold these labels durably; what is only staged may yet fail."""
+        return self._standing.get(session_key(session_id), NOTHING).covers(labels)
 
     def durable(self, ticket: Ticket) -> Generator[Ask | Await, Any, tuple[Receipt, str] | None]:
         """Wait until a commit is durable; raises `Conflict` or what it failed with."""

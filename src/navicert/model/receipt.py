@@ -32,7 +32,7 @@ class Session(Value, frozen=True, kw_only=True):
 
 
 class ActionPart(Value, frozen=True, kw_only=True):
-    """What was to be done. `parameters` and `effective` are commitments; the digests are keyed: equal for equal actions."""
+    """What was to be done. `parameters` and `effective` are commitments; the digests are keyed."""
 
     id: str
     timestamp: str

@@ -72,7 +72,6 @@ class Session:
 
     def carry(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return the function, to be called within this session in another thread: `pool.map(s.carry(send), items)`."""
-
         if iscoroutinefunction(function):
 
             async def carried_async(*args: P.args, **kwargs: P.kwargs) -> Any:

@@ -28,7 +28,7 @@ from navicert.sdk.guard import Guard
 
 
 class Bench(Guard):
-    """A guard whose parts can be reached: `home`, `engine`, `journal` (as the engine sees it), `store` (the real one)."""
+    """A guard whose parts can be reached: `home`, `engine`, `journal` as the engine sees it, and the real `store`."""
 
     def __init__(self, assembled: Any, home: Home, journal: Journal, store: SqliteJournal) -> None:
         super().__init__(assembled)
@@ -73,7 +73,7 @@ def open_bench(  # noqa: PLR0913 - one argument per port
     measure_s: float = 2.0,
     permit_s: float = 300.0,
 ) -> Bench:
-    """Open the home in `folder`, made with `policy` where there is none yet, with each port as its function returns it."""
+    """Open the home in `folder` (made with `policy` where there is none), each port as its function returns it."""
     home = Home(folder)
     if not home.config.exists():
         home = make_home(folder, origin="bench", service="bench", **({"policy": policy} if policy is not None else {}))

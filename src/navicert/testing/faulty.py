@@ -204,7 +204,7 @@ class FaultyClassifier:
 
 
 class FaultyJournal:
-    """A journal behind two faults: `reading` and `committing`. Commits that hang are queued in any order when released."""
+    """A journal behind two faults: `reading` and `committing`. Commits that hung are queued in any order."""
 
     def __init__(self, inner: Journal, *, reading: Fault, committing: Fault, inline: bool = False) -> None:
         self._inner = inner

@@ -71,7 +71,8 @@ class MemoryJournal:
                 return _Decided(None, error)
 
     def _make(self, commit: Commit) -> tuple[Receipt, str] | None:
-        based = [(item.key, item.expected) for item in (*commit.writes, *commit.reads)]
+        based = [(item.key, item.expected) for item in commit.writes]
+        based += [(item.key, item.expected) for item in commit.reads]
         moved = [key for key, expected in based if self.rows.get(key, (None, 0))[1] != expected]
         if moved:
             raise Conflict(moved)

@@ -19,7 +19,7 @@ version: 1
 posture: declared_reads
 rules:
   - id: mail
-    match: {tool: email, operation: send}
+    match: {tool: email}
     decision: ALLOW
   - id: capped
     match: {tool: db, operation: query}
@@ -60,7 +60,7 @@ def home(tmp_path):
         def deploy() -> str:
             raise AssertionError
 
-        @guard.tool("email.hang", effect="read", returns="INTERNAL")
+        @guard.tool("email.hang", effect="send", returns="INTERNAL")
         def hang() -> str:
             raise TimeoutError
 

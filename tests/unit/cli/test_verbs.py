@@ -12,6 +12,7 @@ import threading
 import pytest
 from click.testing import CliRunner
 
+import navicert
 from navicert.cli import main
 
 OPEN_BY = ("--by", "ben", "--reason", "the server never saw it")
@@ -53,8 +54,6 @@ def test_tail_shows_decisions_and_what_came_of_them(run):
 
 
 def test_tail_follows_new_receipts(home):
-    import navicert
-
     program = [sys.executable, "-c", "from navicert.cli import main; main()", "tail", "-n", "1", "--follow", "--json"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(program, cwd=home, env=env, stdout=subprocess.PIPE, text=True) as tail:
@@ -75,8 +74,7 @@ def test_show_names_the_digest_first_and_what_happens_at_the_deadline(run, read)
     wait = next(item for item in read("status")["waiting"] if item["verdict"] == "STEP_UP")
     lines = run("show", wait["handle"]).output.splitlines()
 
-    assert lines[2].split()[0] == "digest"
-    assert len(lines[2].split()[1]) == 64
+    assert lines[2].split() == ["digest", read("show", wait["handle"])["receipts"][0]["action"]["digest"]]
     text = " ".join(lines)
     assert "without an answer it is then denied" in text
     assert "Approvers: ben" in text
@@ -154,6 +152,23 @@ def test_settle_closes_an_open_action_with_name_and_reason(run, read):
     assert not receipt["execution"]["success"]
     assert run("verify").exit_code == 0
     assert "is not an open action" in run("settle", opened[0]["action_id"], "--ran", *OPEN_BY, code=2).stderr
+
+
+def test_what_was_settled_may_be_tried_again_and_not_before(home, run, read):
+    def again():
+        with navicert.open(home) as guard:
+
+            @guard.tool("email.hang", effect="send", returns="INTERNAL")
+            def hang() -> str:
+                return "sent at last"
+
+            with guard.session(request="try again", human="ana", agent="assistant"):
+                return hang()
+
+    with pytest.raises(navicert.ActionDenied, match="open"):
+        again()
+    run("settle", read("status")["open"][0]["action_id"], "--not-ran", *OPEN_BY)
+    assert again() == "sent at last"
 
 
 def test_settle_wants_to_know_which(run, read):

@@ -1,4 +1,4 @@
-"""Canonical bytes, case by case: what is refused says why, and our own state has one form (properties/test_canonical.py)."""
+"""Canonical bytes, case by case: what is refused says why, and our own state has one form."""
 
 from __future__ import annotations
 

@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 from navicert.core.inert import LINE, brief, columns, inert
 from navicert.core.text import invisible
 
-HOSTILE = st.text(
-    st.one_of(
-        st.characters(),
-        st.sampled_from("\n\r\t \u202e\u200b\u2066\x1b\x07\u2028\u2029\xa0\u3000\u0301‹›⏎U+\ufe0f\U000e0041\ud800"),
-    ),
-    max_size=120,
-)
+SIGNS = "\n\r\t \u202e\u200b\u2066\x1b\x07\u2028\u2029\xa0\u3000\u0301‹›⏎U+\ufe0f\u034f\U000e0100\U000e0041\ud800"
+HOSTILE = st.text(st.one_of(st.characters(), st.sampled_from(SIGNS)), max_size=120)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +36,7 @@ HOSTILE = st.text(
         ("e\u0301", "e\u0301"),
         ("a\u0301\u0301\u0301\u0301", "a\u0301\u0301‹U+0301›‹U+0301›"),
         ("\U000e0041", "‹U+E0041›"),
+        ("a\ufe0f\u034f", "a‹U+FE0F›‹U+034F›"),  # invisible, although they combine
     ],
 )
 def test_what_cannot_be_seen_becomes_a_chip(text, expected):

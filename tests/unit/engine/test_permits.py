@@ -1,4 +1,4 @@
-"""A permit is good once, for the bytes that were judged, in the engine that issued it, until it expires (property 3)."""
+"""A permit is good once, for the judged bytes, in the engine that issued it, until it expires (property 3)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from navicert.core.canonical import parameter_bytes
 from navicert.core.digest import action_digest
 from navicert.engine.completing import Output
@@ -122,7 +123,7 @@ def test_of_many_threads_one_redeems(desk):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [1] == won
+    assert won == [1]
 
 
 @pytest.mark.parametrize(
@@ -176,10 +177,13 @@ def test_an_expired_permit_is_refused_and_its_action_is_free_again(desk):
     it.engine.redeem(late)
     with pytest.raises(IntegrityError, match="expired"):
         it.engine.redeem(permit)
+    with pytest.raises(IntegrityError, match="not running"):
+        it.engine.complete(permit, DONE)
     it.engine.redeem(it.permit(x=1))  # it never started, so it is not open
     receipts = it.bench.store.receipts_of(permit.action_id)
-    assert [("decision", None), ("outcome", "not_started")] == [
-        (item.kind, item.execution.error if item.execution else None) for item, _ in receipts
+    assert [(item.kind, item.execution.error if item.execution else None) for item, _ in receipts] == [
+        ("decision", None),
+        ("outcome", "not_started"),
     ]
 
 
@@ -192,9 +196,9 @@ def test_a_permit_ends_with_its_session(desk):
         it.engine.redeem(permit)
     answer = it.decide(x=3)
     assert isinstance(answer, Denied)
-    assert "session_ended" == answer.reason_code
+    assert answer.reason_code == "session_ended"
     assert Labels(level=Level.INTERNAL) == it.engine.complete(running, DONE)  # what was running is still recorded
-    assert [] == [name for name in it.open() if name == running.action_id]
+    assert [name for name in it.open() if name == running.action_id] == []
 
 
 def test_an_outcome_is_reported_once_and_only_of_what_was_started(desk):
@@ -217,7 +221,7 @@ def test_an_abandoned_action_cannot_be_completed_only_settled(desk):
     with pytest.raises(IntegrityError):
         it.engine.complete(permit, DONE)
     answer = it.decide(x=1)
-    assert "open_action" == answer.reason_code
+    assert answer.reason_code == "open_action"
     it.engine.settle(permit.action_id, happened=False, by="ana")
     with pytest.raises(IntegrityError):
         it.engine.settle(permit.action_id, happened=True, by="ana")
@@ -240,24 +244,24 @@ def test_changes_that_do_not_come_to_rest_are_a_denial(desk):
     it = desk()
     answer = it.decide("flip.it", x=1)
     assert isinstance(answer, Denied)
-    assert "modification_unstable" == answer.reason_code
+    assert answer.reason_code == "modification_unstable"
     assert {"back", "forth"} == set(answer.rules)
 
 
 def test_what_a_modification_makes_is_judged_again(desk):
     it = desk()
     permit = it.permit("stair.it", x=9)
-    assert (b'{"x":3}', True) == (permit.parameters, permit.modified)
+    assert (permit.parameters, permit.modified) == (b'{"x":3}', True)
     assert action_digest("stair", "it", b'{"x":3}') == permit.digest
     answer = it.decide("cellar.it", x=9)
     assert isinstance(answer, Denied)
-    assert ("bottom", "never-three") == answer.rules
+    assert answer.rules == ("bottom", "never-three")
 
 
 def test_an_action_is_the_same_as_another_by_what_would_run(desk):
     it = desk()
     it.permit("stair.it", x=9)
-    assert "open_action" == it.decide("stair.it", x=10).reason_code  # both would run as x=3
+    assert it.decide("stair.it", x=10).reason_code == "open_action"  # both would run as x=3
 
 
 # over the journal in memory
@@ -290,4 +294,4 @@ def test_the_engine_leaves_the_same_receipts_over_a_journal_in_memory(tmp_path):
         if in_memory:
             bench.store.close()
     assert kinds[0] == kinds[1]
-    assert ["decision", "outcome"] == [kind for kind, _, _ in kinds[0]]
+    assert [kind for kind, _, _ in kinds[0]] == ["decision", "outcome"]

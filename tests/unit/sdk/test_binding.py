@@ -13,11 +13,11 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from unit.sdk.world import HEAD, opened, working
 
 from navicert import ActionDenied, DenialKind, Guard, InvalidAction
 from navicert.core.canonical import decode_parameters
 from navicert.sdk.binding import Binding
+from unit.sdk.world import HEAD, opened, working
 
 
 class Colour(enum.Enum):
@@ -204,7 +204,7 @@ def test_a_value_that_does_not_fit_its_type_is_refused_before_it_is_judged(annot
         Binding("t.f", taking(annotation)).bind((value,), {})
 
 
-# --------------------------------------------------------------------------------------------------- kinds of parameters
+# -------------------------------------------------------------------------------------------------- kinds of parameters
 
 
 def everything(a: int, /, b: int, c: int = 3, *rest: int, d: int, e: int = 5, **more: int) -> Any:

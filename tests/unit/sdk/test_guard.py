@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.sdk.world import HEAD, IBAN, INSIDE, OFFICE, OUTSIDE, Office, opened, outcome, receipts, working
 
 import navicert
 from navicert import ActionDenied, ActionSuspended, DenialKind, PolicyError, Unavailable
 from navicert.engine.engine import Engine
 from navicert.sdk import guard as guard_module
+from unit.sdk.world import HEAD, IBAN, INSIDE, OFFICE, OUTSIDE, Office, opened, outcome, receipts, working
 
-# --------------------------------------------------------------------------------------------------------- kinds of tools
+# ------------------------------------------------------------------------------------------------------- kinds of tools
 
 
 def test_a_governed_function_keeps_name_signature_doc_and_kind(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_generators_give_their_items_and_pass_on_their_errors(tmp_path: Path) ->
             return [item async for item in aitems(2)]
 
         assert [list(items(2)), asyncio.run(collect()), list(items(0))] == [[0, 1], [0, 1], []]
-        with pytest.raises(LookupError, match="^no more$"):
+        with pytest.raises(LookupError, match=r"^no more$"):
             list(items(3))
 
 
@@ -161,7 +161,7 @@ def test_a_result_is_released_only_after_its_labels_stand_in_the_context(
     assert released == ["anna"]
 
 
-# --------------------------------------------------------------------------------------------------- the denial contract
+# -------------------------------------------------------------------------------------------------- the denial contract
 
 
 def test_a_refusal_names_its_kind_its_reason_what_next_and_its_receipt(tmp_path: Path) -> None:

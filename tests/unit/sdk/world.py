@@ -44,7 +44,7 @@ INSIDE, OUTSIDE = "bob@acme.example", "eve@partner.example"
 
 @contextmanager
 def opened(folder: Path, policy: str = OFFICE, config: str = "") -> Iterator[navicert.Guard]:
-    """Open the deployment in `folder`, made with this policy where there is none; `config` is added to its configuration."""
+    """Open the deployment in `folder`, made where there is none; `config` is added to its configuration."""
     home = folder / ".navicert"
     if not home.exists():
         made = make_home(home, origin="test", service="desk", policy=policy)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,7 +27,10 @@ from navicert.model.value import Json
 
 _LONGEST: Final = 4_096
 _LONGEST_NAME: Final = 255
-_WORDS: Final = re2.compile(r"[^\s'\"`;|&<>(){}\[\],=]+")
+_WORDS: Final = re2.compile(r"(?:\$\{\w+\}|[^\s'\"`;|&<>(){}\[\],=])+")
+_PIECES: Final = re2.compile(r"[^@:]+")
+_QUOTING: Final = str.maketrans("", "", "'\"\\")
+_DECODINGS: Final = 3
 _MOST_WORDS: Final = 2_000
 _COMMAND: Final = "navicert"
 
@@ -56,21 +60,29 @@ class ProtectedResources:
         return Finding(values={"protected": False})
 
     def _names(self, text: str, *, executes: bool) -> bool:
-        if len(text) <= _LONGEST and self._inside(text):
+        if self._inside(text):
             return True
         if not executes and not ("/" in text and " " in text):
             return False
         words: list[str] = _WORDS.findall(text)
         if len(words) > _MOST_WORDS:
             return executes  # too much to look through: what is executed may not hide behind its length
+        if executes:
+            words += _WORDS.findall(text.translate(_QUOTING))  # quotes inside a name do not change it
+        words += [piece for word in words if "@" in word or ":" in word for piece in _PIECES.findall(word)]
         if executes and any(normal_form(word).rpartition("/")[2] == _COMMAND for word in words):
             return True
-        return any(self._inside(word) for word in words if len(word) <= _LONGEST and _pathlike(word))
+        return any(self._inside(word) for word in words if _pathlike(word) or "%" in word)
 
     def _inside(self, text: str) -> bool:
+        if len(text) > _LONGEST:
+            text = posixpath.normpath(text)  # what is padded is the path that it comes to
+            if len(text) > _LONGEST:
+                return False
         spellings = {text, text.strip(), normal_form(text)}
-        spellings |= {unquote(item) for item in spellings if "%" in item}
-        spellings |= {item[7:] for item in spellings if item.lower().startswith("file://")}
+        for _ in range(_DECODINGS):
+            spellings |= {unquote(item) for item in spellings if "%" in item}
+        spellings |= {_of_url(item[5:]) for item in spellings if item[:5].lower() == "file:"}
         return any(self._protected(item) for item in spellings if item and "\0" not in item)
 
     def _protected(self, text: str) -> bool:
@@ -88,7 +100,7 @@ class ProtectedResources:
 
     def _same_file(self, found: os.stat_result) -> bool:
         for folder in self._folders:
-            for path in Path(folder).rglob("*"):
+            for path in (Path(folder), *Path(folder).rglob("*")):
                 try:
                     other = path.stat()
                 except OSError:
@@ -107,6 +119,14 @@ def _file_here(word: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def _of_url(rest: str) -> str:
+    """Return the path of a `file:` URL, with or without a host."""
+    if not rest.startswith("//"):
+        return rest
+    _, slash, path = rest[2:].partition("/")
+    return slash + path
 
 
 def _pathlike(text: str) -> bool:

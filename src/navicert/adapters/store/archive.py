@@ -2,7 +2,7 @@
 
 * Opened read-only: nothing is created, migrated or repaired, and a running engine is not held up.
 * What is sealed opens only with the keys that were given: without them, the log itself can still be read and verified.
-* Everything is read as it is stored. Nothing here judges; `core.verify` does.
+* Everything is read as it is stored. Nothing here judges; `verification.log` does.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
 
+from navicert.adapters.store.reading import entries_of
 from navicert.adapters.store.readonly import open_readonly, reading
-from navicert.adapters.store.sqlite import entries_of
 from navicert.adapters.store.vault import Vault
 from navicert.core.accumulate import fold
 from navicert.core.digest import bytes_digest
-from navicert.core.disclosed import read_disclosure
 from navicert.core.seal import ZERO, b64, parse
 from navicert.model.commit import Pending
 from navicert.model.context import ContextEntry, SessionContext
@@ -29,6 +28,7 @@ from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.receipt import Receipt
 from navicert.model.value import Json
 from navicert.ports import DisclosureKeys
+from navicert.verification.disclosed import read_disclosure
 
 T = TypeVar("T")
 _COLUMNS: Final = "seq, session, action, kind, bytes, subject, wrapped, sealed"

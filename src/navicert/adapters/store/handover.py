@@ -11,8 +11,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
+from navicert.adapters.store.reading import connect
 from navicert.adapters.store.schema import migrate
-from navicert.adapters.store.sqlite import connect
 from navicert.core.digest import bytes_digest
 from navicert.core.seal import ZERO, finish
 from navicert.model.errors import IntegrityError, Unavailable

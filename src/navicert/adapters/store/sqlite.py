@@ -25,25 +25,21 @@ from typing import Any, Final
 
 import msgspec
 
+from navicert.adapters.store.reading import BUSY_S, Reader, connect, open_row, receipt_in
 from navicert.adapters.store.schema import migrate
 from navicert.adapters.store.ticket import SqliteTicket
 from navicert.adapters.store.vault import Vault
 from navicert.adapters.system import RANDOM
-from navicert.core.accumulate import fold
 from navicert.core.canonical import state_bytes
-from navicert.core.digest import bytes_digest, entry_digest
-from navicert.core.seal import ZERO, finish, parse
+from navicert.core.digest import bytes_digest
+from navicert.core.seal import ZERO, finish
 from navicert.model.commit import Commit, Draft, following
-from navicert.model.context import ContextEntry, SessionContext
-from navicert.model.errors import IntegrityError, NavicertError, Unavailable
+from navicert.model.errors import NavicertError, Unavailable
 from navicert.model.receipt import Log, Receipt, Session, Signature
-from navicert.model.shared import ROWS
 from navicert.ports import Clock, Conflict, DisclosureKeys, Signer
 
-BUSY_S: Final = 5.0
 LINGER_S: Final = 0.02
 """How long an outcome that nobody waits for may wait for a decision to share a commit with."""
-_ENTRY: Final = msgspec.json.Decoder(ContextEntry)
 
 
 class SqliteJournal:
@@ -69,8 +65,6 @@ class SqliteJournal:
         self._closing = False
         self._inline = signer.inline and keys.inline
         self._pid = os.getpid()
-        self._read_lock = Lock()
-        self._checked: set[str] = set()
         self._versions: dict[str, int] = {}
         self._chains: dict[str, tuple[int, str]] = {}
         self._data_version = -1
@@ -86,7 +80,7 @@ class SqliteJournal:
                     self._adopt()
                 self._writer.execute("PRAGMA busy_timeout = 0")  # `_begin` waits, and no longer than the caller does
                 path.chmod(0o600)
-                self._reader = connect(path)
+                self._reader = Reader(path, vault)
             except (OSError, sqlite3.Error) as error:
                 raise Unavailable(f"{path}: the store cannot be opened: {error}") from None
             opened.pop_all()
@@ -99,65 +93,12 @@ class SqliteJournal:
     def read(self, keys: Sequence[str]) -> dict[str, tuple[Any, int]]:
         """Return (value, version) of each row that exists; a session's chain is checked against its receipts."""
         self._same_process()
-        found: dict[str, tuple[Any, int]] = {}
-        with self._read_lock, _as_unavailable():
-            # one snapshot, so that a session is compared with the receipts that belong to it
-            self._reader.execute("BEGIN")
-            try:
-                for key in keys:
-                    row = self._reader.execute("SELECT version, value FROM row WHERE key = ?", (key,)).fetchone()
-                    if row is not None:
-                        found[key] = (self._open_row(key, *row), row[0])
-                        if key.startswith("session/"):
-                            self._check_session(found[key][0])
-            finally:
-                self._reader.execute("COMMIT")
-        return found
-
-    def _open_row(self, key: str, version: int, sealed: bytes) -> Any:
-        data = self._vault.open(f"row/{key}/{version}", sealed)
-        try:
-            return msgspec.json.decode(data, type=ROWS[key.partition("/")[0]])
-        except msgspec.MsgspecError as error:
-            raise IntegrityError(f"the row `{key}` does not decode: {error}") from None
-
-    def _check_session(self, context: SessionContext) -> None:
-        """Hold a loaded context against its entries and its newest receipt (R2.f); all entries at the first load."""
-        session = context.session_id
-        row = self._reader.execute(
-            "SELECT bytes FROM log WHERE session = ? ORDER BY seq DESC LIMIT 1", (session,)
-        ).fetchone()
-        length, head = 0, ""
-        if row is not None:
-            part = _receipt(row[0]).context
-            if part is not None:
-                length, head = part.length, part.head
-        if session not in self._checked:
-            entries = [entry for _, entry in entries_of(self._reader, self._vault, session, 0)]
-            folded = fold(entries) if entries else None
-            if folded != context:
-                raise IntegrityError(
-                    f"the context of session `{session}` does not follow from its entries; run `navicert verify`"
-                )
-            if row is not None and _head_at(entries, length) != head:
-                raise IntegrityError(
-                    f"the context of session `{session}` is not the one its receipts name; run `navicert verify`"
-                )
-            self._checked.add(session)
-            return
-        for _, entry in entries_of(self._reader, self._vault, session, length):
-            head = entry_digest(head, state_bytes(entry))
-        if head != context.head:
-            raise IntegrityError(
-                f"the context of session `{session}` is not the one its receipts name; run `navicert verify`"
-            )
+        return self._reader.read(keys)
 
     def receipts_of(self, action_id: str) -> list[tuple[Receipt, str]]:
         """Return the receipts of one action, in order, each with the SHA-256 of its bytes."""
         self._same_process()
-        with self._read_lock, _as_unavailable():
-            rows = self._reader.execute("SELECT bytes FROM log WHERE action = ? ORDER BY seq", (action_id,)).fetchall()
-        return [(_receipt(data), bytes_digest(data)) for (data,) in rows]
+        return self._reader.receipts_of(action_id)
 
     # queueing
 
@@ -206,7 +147,7 @@ class SqliteJournal:
                 "SELECT key, version, value FROM row WHERE key >= 'session/' AND key < 'session0' AND updated_at < ?",
                 (before,),
             ).fetchall()
-            gone = [key for key, *row in rows if not self._open_row(key, *row).open]
+            gone = [key for key, *row in rows if not open_row(self._vault, key, *row).open]
             for key in gone:
                 self._writer.execute("DELETE FROM entry WHERE session = ?", (key.partition("/")[2],))
                 self._writer.execute("DELETE FROM row WHERE key = ?", (key,))
@@ -226,8 +167,7 @@ class SqliteJournal:
             self._wake.notify()
         if os.getpid() == self._pid:
             self._thread.join(timeout=30)
-        with self._read_lock:
-            self._reader.close()
+        self._reader.close()
         self._writer.close()
         os.close(self._flock)
 
@@ -345,7 +285,7 @@ class SqliteJournal:
             pause = min(pause * 2, 0.005)
 
     def _still_there(self) -> None:
-        """Raise `Unavailable` where the files are gone or others: what is written to them now, nobody would ever see."""
+        """Raise `Unavailable` where the files are gone or others: what is written now, nobody would ever see."""
         for path, known in self._files.items():
             if known is not None and _file_id(path) != known:
                 raise Unavailable(f"the store file `{path.name}` was removed or replaced; restore it, and restart")
@@ -470,7 +410,7 @@ class SqliteJournal:
             row = self._writer.execute(
                 "SELECT bytes FROM log WHERE session = ? ORDER BY seq DESC LIMIT 1", (session,)
             ).fetchone()
-            place = _receipt(row[0]).session if row else None
+            place = receipt_in(row[0]).session if row else None
             chain = (place.seq, bytes_digest(row[0])) if place is not None else (0, ZERO)
             if len(self._chains) > 20_000:
                 self._chains.clear()
@@ -484,51 +424,3 @@ def _file_id(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection with this store's settings: WAL, full durability, freed pages overwritten."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
-    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-    connection.execute("PRAGMA page_size = 8192")  # an entry of the log takes 2.5 KB: three to a page, not one
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA secure_delete = ON")
-    return connection
-
-
-def entries_of(
-    connection: sqlite3.Connection, vault: Vault, session: str, after: int
-) -> Iterator[tuple[int, ContextEntry]]:
-    """Yield (place, entry) of a session's chain behind place `after`; raises `IntegrityError` at a gap."""
-    rows = connection.execute(
-        "SELECT seq, value FROM entry WHERE session = ? AND seq > ? ORDER BY seq", (session, after)
-    )
-    expected = after
-    for seq, sealed in rows:
-        expected += 1
-        if seq != expected:
-            raise IntegrityError(f"entry {expected} of session `{session}` is missing")
-        yield seq, _ENTRY.decode(vault.open(f"entry/{session}/{seq}", sealed))
-
-
-def _head_at(entries: list[ContextEntry], length: int) -> str:
-    head = ""
-    for entry in entries[:length]:
-        head = entry_digest(head, state_bytes(entry))
-    return head
-
-
-def _receipt(data: bytes) -> Receipt:
-    try:
-        return parse(data)
-    except ValueError as error:
-        raise IntegrityError(f"the newest receipt of a session is damaged ({error}); run `navicert verify`") from None
-
-
-@contextmanager
-def _as_unavailable() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise Unavailable(f"the store cannot be read: {error}") from None

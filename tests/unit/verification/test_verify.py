@@ -12,15 +12,22 @@ import pytest
 from navicert.adapters.sign.file_key import new_key
 from navicert.assemble import Home, make_pseudonym, read_trust, trusted
 from navicert.audit import open_archive
-from navicert.core import disclosed, verify
 from navicert.core.digest import action_digest, bytes_digest
-from navicert.core.disclosed import POINTERS, read_disclosure, verify_context, verify_disclosures, verify_policies
-from navicert.core.keyring import Keyring, fingerprint
 from navicert.core.seal import b64, disclosure, parse
 from navicert.core.signature import PublicKey
-from navicert.core.verify import LogVerifier, verify_log
 from navicert.model.errors import VerificationError
 from navicert.model.trust import Trust
+from navicert.verification import disclosed
+from navicert.verification import log as verify
+from navicert.verification.disclosed import (
+    POINTERS,
+    read_disclosure,
+    verify_context,
+    verify_disclosures,
+    verify_policies,
+)
+from navicert.verification.keyring import Keyring, fingerprint
+from navicert.verification.log import LogVerifier, verify_log
 from records.corpus import corpus
 from records.forge import canonical, flip, holder, keys_of, leaves, plains, resigned, sign
 

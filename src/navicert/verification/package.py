@@ -12,15 +12,15 @@ from __future__ import annotations
 import msgspec
 
 from navicert.core.digest import bytes_digest, context_digest
-from navicert.core.disclosed import policy_of, verify_disclosures, verify_policies
-from navicert.core.keyring import Keyring
-from navicert.core.verify import PERMITTING, WAITING, answers, check_form, parsed
 from navicert.model.context import SessionContext
 from navicert.model.errors import VerificationError
 from navicert.model.policy import PolicySet
 from navicert.model.receipt import Receipt
 from navicert.model.trust import Trust
 from navicert.model.value import Value
+from navicert.verification.disclosed import policy_of, verify_disclosures, verify_policies
+from navicert.verification.keyring import Keyring
+from navicert.verification.log import PERMITTING, WAITING, answers, check_form, parsed
 
 
 class Package(Value, frozen=True, kw_only=True, omit_defaults=False):

@@ -15,7 +15,7 @@ import msgspec
 
 from navicert.core.accumulate import accumulate, begin
 from navicert.core.digest import action_digest, bytes_digest, context_digest
-from navicert.core.seal import b64, commit_to, disclosure, unb64
+from navicert.core.seal import commit_to, disclosure, unb64
 from navicert.core.syntax import decode_policy, policy_hash
 from navicert.model.context import Attempt, ContextEntry, Opened, Result, SessionContext
 from navicert.model.errors import IntegrityError, VerificationError
@@ -81,8 +81,8 @@ def verify_disclosures(
 
     Raises `VerificationError`: `disclosure_missing` where a commitment has none, `disclosure_mismatch` where one hashes
     to nothing here, stands at another pointer or twice, `action_mismatch` where the parameters or the evidence of
-    identity are not those that the receipt's keyed digests name. keyed: the deployment's own keyed hash, for who has its
-    key; without it the commitments alone bind.
+    identity are not those that the receipt's keyed digests name. keyed: the deployment's own keyed hash, for who has
+    its key; without it the commitments alone bind.
     """
     name = receipt.receipt_id
     promised = commitments(receipt)

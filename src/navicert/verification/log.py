@@ -16,14 +16,14 @@ import msgspec
 
 from navicert.core.canonical import receipt_bytes
 from navicert.core.digest import bytes_digest
-from navicert.core.disclosed import commitments
-from navicert.core.keyring import Keyring
 from navicert.core.seal import ZERO, parse
 from navicert.core.times import micros
 from navicert.model.errors import VerificationError
 from navicert.model.receipt import RECEIPT_VERSION, PolicyPart, Receipt
 from navicert.model.trust import Trust
 from navicert.model.value import Value
+from navicert.verification.disclosed import commitments
+from navicert.verification.keyring import Keyring
 
 STEP_US: Final = 1_000_000
 PERMITTING: Final = frozenset({"ALLOW", "MODIFY"})
