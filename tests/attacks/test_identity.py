@@ -180,6 +180,20 @@ def test_a_budget_per_destination_is_not_renewed_by_anybody(tmp_path: Path) -> N
     assert sent(tmp_path, "destination", ["a", "b", "c", "d"], ["ana", "ben", "cas", "dee"]) == 2
 
 
+@pytest.mark.parametrize("again", ["BOB@acme.example", "Bob@ACME.example", "bob@acme.example"])
+def test_a_budget_per_destination_is_not_renewed_by_another_spelling_of_it(tmp_path: Path, again: str) -> None:
+    # seen to fail: while `concerns` kept a tally for each spelling
+    with opened(tmp_path, BUDGET.replace("PER", "destination")) as guard, working(guard):
+        office = Office(guard, tmp_path)
+        for number in range(2):
+            office.send("bob@acme.example", str(number))
+        with pytest.raises(ActionDenied):
+            office.send(again, "2")
+        office.send("kim@acme.example", "3")
+
+        assert len(office.mail) == 3
+
+
 def test_a_budget_survives_a_restart(tmp_path: Path) -> None:
     assert [sent(tmp_path, "human", ["a"] * 2), sent(tmp_path, "human", ["b"] * 2)] == [2, 0]
 

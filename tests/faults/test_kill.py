@@ -74,7 +74,7 @@ def kill_and_look(folder: Path, point: str, driver: str, earlier: int) -> None:
         assert it.call("sync", "target") == "sent target"
         it.close()
         return
-    assert labels_in_force(context, NOTHING, it.bench.engine._works.settings.issuer) == WORST
+    assert labels_in_force((context,), NOTHING, it.bench.engine._works.settings.issuer) == WORST
     judged = []
     watch(it, judged)
     assert "open already" in it.refused("sync", "target").reason  # nothing is paid twice
@@ -100,7 +100,7 @@ def watch(it: Rig, judged: list) -> None:
         name, signals, inline = real.name, real.signals, True
 
         def measure(self, action, parameters, context):
-            judged.append(deciding.labels_in_force(context, NOTHING, works.settings.issuer))
+            judged.append(deciding.labels_in_force((context,), NOTHING, works.settings.issuer))
             return real.measure(action, parameters, context)
 
     works.detectors = (Spy(), *works.detectors[1:])

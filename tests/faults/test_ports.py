@@ -380,7 +380,7 @@ def evaluate_under(it, seen: list) -> None:
             from navicert.core.labels import labels_in_force
             from navicert.model.labels import NOTHING
 
-            seen.append(labels_in_force(context, NOTHING, it.bench.engine._works.settings.issuer))
+            seen.append(labels_in_force((context,), NOTHING, it.bench.engine._works.settings.issuer))
             return detector.measure(action, parameters, context)
 
     it.bench.engine._works.detectors = (Spy(), *it.bench.engine._works.detectors[1:])

@@ -66,9 +66,8 @@ class Case:  # one action under judgement
         head, _, path = field.partition(".")
         if head in ("destination", "resource", "amount", "content") or path == "*":
             tree = self.parameters if path else [self.parameters.get(name) for name in getattr(self.profile, head)]
-            values = leaves(tree, keys=path == "*") or ABSENT
-            payable = [value if type(value) is Number and exact(value) >= 0 else UNKNOWN for value in values] or ABSENT
-            return payable if head == "amount" else values
+            values, sums = leaves(tree, keys=path == "*"), head == "amount"
+            return [UNKNOWN if sums and not (type(v) is Number and exact(v) >= 0) else v for v in values] or ABSENT
         if head != "parameters":
             return self.fields.get(field, 0 if field.startswith("context.attempts.") else UNKNOWN)
         found = self.parameters
@@ -90,10 +89,11 @@ class Case:  # one action under judgement
         if name == "exists":
             return None if found is UNKNOWN else (found is not ABSENT) == (operand is not condition.negated)
         negated, name = condition.negated or name in ("ne", "not_in"), {"ne": "eq", "not_in": "in"}.get(name, name)
-        if found is UNCLASSIFIED or found in (ABSENT, []):
+        bare = name == "contains" and condition.field in ("context.categories", "stored.categories")
+        if found is UNCLASSIFIED or (found in (ABSENT, []) and not bare):  # data without categories has none of them
             return restricts and (negated or found is UNCLASSIFIED)
         wide, quantifier = restricts, some if restricts else every
-        if name == "contains" and type(found) is list:  # an element has it as a part, or else is equal
+        if name == "contains" and type(found) is list and condition.field in self.fields:  # not a parameter or a role
             wide, quantifier = restricts != negated, every if negated else some
             name = "contains" if wide else "eq"
         pairs = product(found if type(found) is list else [found], (str, normal_form) if wide else (str,))

@@ -118,8 +118,8 @@ _fields: dict[str, Any] = {
         ((Operator.STARTS_WITH,), st.sampled_from(("m", "M", "", "pa"))),  # how `m*` is read
     ),
     "operation": (
-        ((*EQUALITY, *LISTED), st.sampled_from(("send", "transfer", "read"))),
-        ((Operator.STARTS_WITH,), st.sampled_from(("t", "se"))),
+        ((*EQUALITY, *LISTED), st.sampled_from(("send", "transfer", "read", "SEND"))),
+        ((Operator.STARTS_WITH,), st.sampled_from(("t", "se", "SE"))),
     ),
     "effect": (((*EQUALITY, *LISTED), st.sampled_from(("read", "send", "pay"))),),
     "category": _texts(CATEGORIES),

@@ -366,12 +366,17 @@ def matched(condition: Condition, decision: Verdict, given: EvaluationInput) -> 
         (when("parameters.to", "exists", value=True), {"to": []}, True, True),
         (when("parameters.to", "eq", "a", negated=True), {"to": []}, True, False),
         (when("destination", "eq", "a"), {"to": [{"x": ["a"]}]}, True, True),
-        # `contains` asks a list for an element: equal to permit and under `not` to restrict, else with the part in it
-        (when("parameters.body", "contains", "b"), {"body": ["a", "b"]}, True, True),
+        # `contains` asks a text for a part; lists in parameters and roles are judged value by value
+        (when("parameters.body", "contains", "b"), {"body": ["a", "xb"]}, True, False),
+        (when("parameters.body", "contains", "b"), {"body": ["xb", "b"]}, True, True),
         (when("parameters.body", "contains", "b"), {"body": ["a", "xB"]}, True, False),
-        (when("parameters.body", "contains", "b", negated=True), {"body": ["a", "xB"]}, True, False),
-        (when("parameters.body", "contains", "b", negated=True), {"body": ["a", "b"]}, False, False),
-        (when("parameters.body", "contains", "b", negated=True), {"body": ["a"]}, True, True),
+        (when("parameters.body", "contains", "b", negated=True), {"body": ["a", "xB"]}, True, True),
+        (when("parameters.body", "contains", "b", negated=True), {"body": ["b", "xb"]}, False, False),
+        (when("parameters.body", "contains", "b", negated=True), {"body": ["a", "xb"]}, True, False),
+        (when("parameters.body", "contains", "b", negated=True), {"body": []}, True, False),
+        (when("parameters.body", "contains", "b"), {"body": ["b", 1]}, True, None),
+        (when("destination", "contains", "b"), {"to": ["xb"], "cc": "b"}, True, True),
+        (when("destination", "contains", "b", negated=True), {"to": ["a"], "cc": "b"}, True, False),
         (when("parameters.body", "contains", "1"), {"body": 1}, None, None),
         # a way through what is not an object
         (when("parameters.meta.city", "exists", value=False), {"meta": "x"}, None, None),
@@ -386,6 +391,10 @@ def matched(condition: Condition, decision: Verdict, given: EvaluationInput) -> 
         (when("parameters.body", "in", [1, 2]), {"body": 2}, True, True),
         # a trailing star is a prefix
         (when("tool", "starts_with", "ma"), {}, True, True),
+        # a rule that restricts compares the tool and the operation in normal form too
+        (when("tool", "eq", "Mail"), {}, True, False),
+        (when("tool", "starts_with", "MA"), {}, True, False),
+        (when("operation", "in", ["SEND"]), {}, True, False),
     ],
 )
 def test_a_condition_is_true_false_or_undetermined(
@@ -406,7 +415,8 @@ def test_a_condition_is_true_false_or_undetermined(
         (when("context.categories", "contains", "PII"), Labels(categories=("PII", "mail")), True, True),
         (when("context.categories", "contains", "PII"), Labels(categories=("PII",)), True, True),
         (when("context.categories", "contains", "PII"), Labels(categories=("mail",)), False, False),
-        (when("context.categories", "contains", "PII", negated=True), NOTHING, True, False),
+        (when("context.categories", "contains", "PII", negated=True), NOTHING, True, True),
+        (when("context.categories", "eq", "PII", negated=True), NOTHING, True, False),
         (when("context.categories", "contains", "PII"), WORST, True, False),
         (when("context.categories", "contains", "PII", negated=True), WORST, True, False),
         (when("context.categories", "ne", "PII"), WORST, True, False),
@@ -453,6 +463,44 @@ def test_a_negative_amount_is_undetermined_and_lists_of_facts_have_several_value
         assert matched(cheap, decision, asked(PAY, parameters={"amount": -1})) is None
         assert matched(cheap, decision, asked(PAY, parameters={"amount": 1})) is True
         assert matched(when("context.facts.who", "eq", "a"), decision, asked(session=several)) is expected
+
+
+@pytest.mark.parametrize(
+    ("amount", "restricting", "permitting"), [(-1, None, None), ("9", None, None), ([-1, 9], True, None)]
+)
+def test_an_amount_that_is_none_is_undetermined_and_exists(
+    amount: Any, restricting: bool | None, permitting: bool | None
+) -> None:
+    given = asked(PAY, parameters={"amount": amount})
+
+    for decision, expected in ((DENY, restricting), (ALLOW, permitting)):
+        assert matched(when("amount", "gt", 5), decision, given) is expected
+        assert matched(when("amount", "exists", value=True), decision, given) is True
+
+
+@pytest.mark.parametrize(
+    ("entities", "negated", "restricting", "permitting"),
+    [
+        (("a", "b"), False, True, True),
+        (("a", "xB"), False, True, False),
+        (("a", "xB"), True, True, False),
+        (("a", "b"), True, False, False),
+        (("a",), True, True, True),
+        ((), True, True, False),
+    ],
+)
+def test_a_list_of_what_is_known_is_asked_for_an_element(
+    entities: tuple[str, ...], *, negated: bool, restricting: bool, permitting: bool
+) -> None:
+    known = (fact("who", value=list(entities)),)
+    given = asked(
+        roles=entities, session={"entities": entities, "facts": known}, signals=Signals(values={"who": list(entities)})
+    )
+
+    for field in ("identity.roles", "context.entities", "context.facts.who", "signals.who"):
+        asking = when(field, "contains", "b", negated=negated)
+        assert matched(asking, DENY, given) is restricting
+        assert matched(asking, ALLOW, given) is permitting
 
 
 def test_a_rule_that_only_labels_never_decides_and_one_that_allows_and_labels_permits() -> None:

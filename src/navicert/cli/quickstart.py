@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
@@ -180,7 +182,10 @@ def _closing(out: Terminal, folder: Path, judged: list[Judged], seconds: float) 
     waiting = next((item.handle for item in judged if item.handle), None)
     out.say()
     out.title("Go on", f"all of this took {seconds:.1f} s")
+    activate = Path(sys.prefix, "bin", "activate")
+    hidden = shutil.which("navicert") is None and activate.is_file()
     steps = [
+        (f". {shown_path(activate)}", "so that your shell finds navicert") if hidden else ("", ""),
         (f"cd {at}", "the commands below look for a home here and above"),
         ("navicert tail", "every receipt, one line each"),
         ("navicert sessions", "what each has read and tried"),

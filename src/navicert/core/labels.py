@@ -32,12 +32,15 @@ def label_result(
     return label
 
 
-def labels_in_force(context: SessionContext, sticky: Labels, owner: str) -> Labels:
-    """Return the labels that the next action of the session is judged under.
+def labels_in_force(line: tuple[SessionContext, ...], sticky: Labels, owner: str) -> Labels:
+    """Return the labels that the next action of a session is judged under.
 
-    An action that is open in another engine may have released its result: until it is settled the worst case stands.
+    line: the session, and those that delegated to it: what they have read may have been handed on at any time (T7). An
+    action that is open in another engine may have released its result: until it is settled the worst case stands.
     """
-    labels = context.labels.join(sticky)
-    if any(entry.owner != owner for entry in context.open):
-        return WORST
+    labels = sticky
+    for context in line:
+        if any(entry.owner != owner for entry in context.open):
+            return WORST
+        labels = labels.join(context.labels)
     return labels

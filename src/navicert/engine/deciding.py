@@ -185,7 +185,7 @@ def _stage(
             action=current,
             identity=identity,
             context=context,
-            labels=labels_in_force(context, facts.sticky, works.settings.issuer),
+            labels=labels_in_force((context, *above), facts.sticky, works.settings.issuer),
             shared=facts,
             signals=signals,
             now=now,

@@ -81,7 +81,7 @@ def delegating(
             parent=parent_id,
             delegation=chain,
             inherited=labels_in_force(
-                parent, sticky.labels if sticky and sticky.until > now else NOTHING, works.settings.issuer
+                (parent,), sticky.labels if sticky and sticky.until > now else NOTHING, works.settings.issuer
             ),
             at=now,
         )

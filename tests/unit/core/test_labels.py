@@ -75,8 +75,8 @@ def test_the_labels_in_force_are_those_of_the_session_and_those_that_follow_it()
     context = SessionContext(
         session_id="s", request="", claims=Claims(), salt="", started_at=0, last_at=0, labels=INTERNAL
     )
-    assert labels_in_force(context, SECRET, "me") == SECRET
-    assert labels_in_force(context, NOTHING, "me") == INTERNAL
+    assert labels_in_force((context,), SECRET, "me") == SECRET
+    assert labels_in_force((context,), NOTHING, "me") == INTERNAL
 
 
 def test_an_action_that_is_open_in_another_engine_puts_the_worst_case_in_force() -> None:
@@ -86,5 +86,5 @@ def test_an_action_that_is_open_in_another_engine_puts_the_worst_case_in_force()
             session_id="s", request="", claims=Claims(), salt="", started_at=0, last_at=0, open=(action,)
         )
 
-    assert labels_in_force(context("me"), NOTHING, "me") == NOTHING
-    assert labels_in_force(context("gone"), NOTHING, "me") == WORST
+    assert labels_in_force((context("me"),), NOTHING, "me") == NOTHING
+    assert labels_in_force((context("gone"),), NOTHING, "me") == WORST

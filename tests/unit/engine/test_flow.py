@@ -168,6 +168,16 @@ def test_a_child_begins_with_what_its_parent_has_read(world):
     assert not it.may_send(child)
 
 
+def test_a_child_is_judged_under_what_its_parent_reads_later(world):
+    # seen to fail: labels_in_force over the child alone
+    it = world()
+    parent = it.session()
+    child = parent.delegate(agent="child", scope="*")
+    assert it.may_send(child, "before")
+    parent.carry(it.read)("ana")
+    assert not it.may_send(child, "after")
+
+
 def test_delegation_only_narrows(world):
     it = world()
     parent = it.session(scope=("mail.*", "web.read"))
@@ -217,6 +227,17 @@ def test_an_ended_parent_delegates_no_more(world):
     parent.end()
     with pytest.raises(IntegrityError, match="ended"):
         parent.delegate(agent="child", scope="*")
+
+
+def test_a_child_acts_no_more_once_its_parent_has_ended(world):
+    # seen to fail: without looking at the sessions above
+    it = world()
+    parent = it.session()
+    child = parent.delegate(agent="child", scope="*")
+    assert it.may_send(child, "before")
+    parent.end()
+    with pytest.raises(ActionDenied, match="delegated to it"):
+        child.carry(it.send)("after")
 
 
 def test_a_chain_that_was_forged_does_not_check(world):
