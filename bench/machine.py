@@ -19,6 +19,8 @@ from harness import ROOT, SHM, folder
 
 BUSY = 0.25
 """Load per core at the start beyond which a run is marked as made on a busy machine."""
+OTHERS = 0.1
+"""Share of the CPU time that others, or the host, may take while a run lasts."""
 
 
 def describe(*, quick: bool) -> dict[str, Any]:
@@ -50,8 +52,36 @@ def describe(*, quick: bool) -> dict[str, Any]:
         "ed25519_verify_us": _median(lambda: public.verify(signature, message), times),
         "python_loop_ms": _median(_loop, 3 if quick else 15) / 1e3,
         "load_at_start": [round(value, 2) for value in load],
-        "busy": load[0] > BUSY * cores,
+        "others_share": 0.0,
+        "busy": f"load {load[0]:.2f} at the start" if load[0] > BUSY * cores else "",
     }
+
+
+class Watch:
+    """Watches over a run: how much of the machine's CPU time went to others, the host included (steal)."""
+
+    def __init__(self) -> None:
+        self._all, self._used, self._own = self._now()
+
+    def finish(self, described: dict[str, Any]) -> None:
+        """Put into the description what was found; a machine that turned out busy is marked so."""
+        every, used, own = self._now()
+        others = max(0.0, (used - self._used) - (own - self._own)) / max(1e-9, every - self._all)
+        described["others_share"] = round(others, 3)
+        described["load_at_end"] = [round(value, 2) for value in os.getloadavg()]
+        if others > OTHERS and not described["busy"]:
+            described["busy"] = f"others took {others:.0%} of the CPU time meanwhile"
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Return seconds of CPU time: all that there was, what was used by anybody, what was used by this run."""
+        line = Path("/proc/stat").read_text(encoding="utf-8").partition("\n")[0]
+        user, nice, system, idle, wait, *rest = (int(value) for value in line.split()[1:9])  # irq, softirq, steal
+        ticks = os.sysconf("SC_CLK_TCK")
+        used = user + nice + system + sum(rest)
+        times = os.times()
+        own = times.user + times.system + times.children_user + times.children_system
+        return (used + idle + wait) / ticks, used / ticks, own
 
 
 def rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
@@ -69,7 +99,8 @@ def rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
         ("/dev/shm", f"{shm['filesystem']}, fsync {shm['fsync_us']:,.1f} µs" if shm else "not there"),
         ("Ed25519", f"sign {machine['ed25519_sign_us']:.0f} µs, verify {machine['ed25519_verify_us']:.0f} µs (1.8 KB)"),
         ("a loop of 1,000,000 additions", f"{machine['python_loop_ms']:.0f} ms"),
-        ("load average", f"{machine['load_at_start']} at the start, {machine.get('load_at_end', '?')} at the end"),
+        ("load average", f"{machine['load_at_start']} at the start, {machine['load_at_end']} at the end"),
+        ("others", f"{machine['others_share']:.0%} of the CPU time of the run (kernel threads and the host included)"),
     ]
     return [(name, str(value)) for name, value in found]
 

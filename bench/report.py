@@ -33,8 +33,8 @@ def markdown(results: dict[str, Any], pictures: list[str]) -> str:
     if results["quick"]:
         lines += ["**A quick run: it shows that the benchmarks work. Its figures mean nothing.**", ""]
     if results["machine"]["busy"]:
-        load = results["machine"]["load_at_start"][0]
-        lines += [f"**The machine was busy (load {load} at the start): these figures are not to be published.**", ""]
+        reason = results["machine"]["busy"]
+        lines += [f"**The machine was busy ({reason}): these figures are not to be published.**", ""]
     lines += [
         "Made by `make bench`; method: [speed.md](../speed.md). A figure is the median of its rounds, with lowest and",
         "highest beside it. Targets are those of the design; a missed one is shown as such.",
@@ -77,7 +77,7 @@ def terminal(results: dict[str, Any]) -> str:
     if results["machine"]["busy"]:
         lines += [
             "",
-            f"The machine was busy (load {results['machine']['load_at_start'][0]}); do not publish these figures.",
+            f"The machine was busy ({results['machine']['busy']}); do not publish these figures.",
         ]
     if results["quick"]:
         lines += ["", "A quick run: its figures mean nothing."]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -43,13 +42,14 @@ def main() -> int:
     if options.only:
         scripts = [path for path in scripts if path.stem.removeprefix("bench_") in options.only]
     described = machine.describe(quick=options.quick)
+    watch = machine.Watch()
     if described["busy"]:
-        say(f"the machine is busy (load {described['load_at_start'][0]}): the figures will be too high, and uneven")
+        say(f"the machine is busy ({described['busy']}): the figures will be too high, and uneven")
     # A real run is one benchmark after the other; a quick one times nothing, so they may disturb each other.
     workers = len(scripts) if options.quick else 1
     with tempfile.TemporaryDirectory(prefix="navicert-bench-") as made, ThreadPoolExecutor(workers) as pool:
         parts = list(pool.map(lambda path: measured(path, Path(made), quick=options.quick), scripts))
-    described["load_at_end"] = [round(value, 2) for value in os.getloadavg()]
+    watch.finish(described)
     skipped = [item for part in parts for item in part["skipped"]]
     if not options.only:
         skipped += [{"id": key, "reason": reason} for key, reason in LATER.items()]
@@ -104,7 +104,7 @@ def publish(out: Path) -> int:
     results = json.loads(path.read_text(encoding="utf-8"))
     reasons = [
         (results["quick"], "it was a quick run"),
-        (results["machine"]["busy"], f"the machine was busy (load {results['machine']['load_at_start'][0]})"),
+        (results["machine"]["busy"], f"the machine was busy ({results['machine']['busy']})"),
         (any(part["failed"] for part in results["parts"]), "a benchmark failed"),
         ({part["name"] for part in results["parts"]} < set(ORDER), "it was not a run of all benchmarks"),
     ]

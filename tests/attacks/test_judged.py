@@ -364,8 +364,8 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_rule_on_every_parameter_sees_the_forbidden_value_wherever_it_stands(tmp_path: Path, way: str) -> None:
-    # seen to fail: "as a key" and "name of a keyword" without keys in `fields.leaves`; "full-width", "zero-width" and
-    # "upper case" without the normal form in compile._views
+    # seen to fail: "as a key" and "name of a keyword" without keys in `fields.leaves`; "full-width" and
+    # "zero-width" without the normal form in compile._views
     with opened(tmp_path, MAIL) as guard, working(guard):
         sent: list[Any] = []
 
@@ -412,7 +412,7 @@ def test_a_default_value_is_judged_as_if_it_had_been_passed(tmp_path: Path) -> N
     with opened(tmp_path, MAIL) as guard, working(guard):
         sent: list[str] = []
 
-        @guard.tool("email.send", effect="send", destination="to", returns="INTERNAL")
+        @guard.tool("email.draft", effect="read", returns="INTERNAL")
         def send(to: str = OUTSIDE) -> None:
             sent.append(to)
 

@@ -19,7 +19,7 @@ from navicert.model.policy import Condition, Modification, PolicySet, Posture, R
 
 some = partial(max, key=[False, None, True].index, default=False)  # Kleene's OR
 every = partial(min, key=[False, None, True].index, default=True)  # Kleene's AND
-ABSENT, UNKNOWN, UNCLASSIFIED = (), object(), object()  # nothing; a value nobody knows; any category
+ABSENT, UNKNOWN, UNCLASSIFIED = frozenset(), object(), object()  # nothing; a value nobody knows; any category
 ORDER = {name: getattr(operator, name) for name in ("eq", "lt", "le", "gt", "ge")}
 TEXTUAL = ORDER | {"contains": operator.contains, "starts_with": str.startswith, "ends_with": str.endswith}
 TEXTUAL["matches"] = lambda text, pattern: bool(re2.search(pattern, text))
@@ -58,8 +58,8 @@ class Case:  # one action under judgement
         fields |= {"context.denied": context.verdicts.get("DENY", 0), "context.said": "\n".join(context.said)}
         fields["context.elapsed_s"] = (given.now - context.started_at) // 10**6
         fields["context.actions_last_minute"] = sum(given.now - stamp <= 60 * 10**6 for stamp in context.pace)
-        fields |= {"tool": given.action.tool, "operation": given.action.operation, "category": profile.categories}
-        fields |= {"identity.delegated": len(identity.delegation), "effect": profile.effect.value}
+        fields |= {"tool": given.action.tool, "operation": given.action.operation, "effect": profile.effect.value}
+        fields |= {"identity.delegated": len(identity.delegation), "category": profile.categories or ABSENT}
         self.fields = {field: list(value) if type(value) is tuple else value for field, value in fields.items()}
 
     def find(self, field: str) -> Any:  # what stands in a field; a list where there may be several values
@@ -89,13 +89,13 @@ class Case:  # one action under judgement
         if name == "exists":
             return None if found is UNKNOWN else (found is not ABSENT) == (operand is not condition.negated)
         negated, name = condition.negated or name in ("ne", "not_in"), {"ne": "eq", "not_in": "in"}.get(name, name)
-        bare = name == "contains" and condition.field in ("context.categories", "stored.categories")
-        if found is UNCLASSIFIED or (found in (ABSENT, []) and not bare):  # data without categories has none of them
+        data = condition.field in ("context.categories", "stored.categories")  # names, compared whole
+        if found is UNCLASSIFIED or (found in (ABSENT, []) and not (data and name == "contains")):
             return restricts and (negated or found is UNCLASSIFIED)
-        wide, quantifier = restricts, some if restricts else every
-        if name == "contains" and type(found) is list and condition.field in self.fields:  # not a parameter or a role
-            wide, quantifier = restricts != negated, every if negated else some
-            name = "contains" if wide else "eq"
+        listed = name == "contains" and type(found) is list and condition.field in self.fields  # no parameter, no role
+        wide = restricts != negated if listed or data else restricts
+        quantifier = (every if negated else some) if listed else some if restricts else every
+        name = "eq" if listed and (data or not wide) else name
         pairs = product(found if type(found) is list else [found], (str, normal_form) if wide else (str,))
         truths = [judged(name, value, operand, form) for value, form in pairs]
         return quantifier([None if truth is None else truth != negated for truth in truths])

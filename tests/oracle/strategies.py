@@ -35,6 +35,7 @@ PATHS = ("/etc/passwd", "../evil", "/work/evil", "/work/../etc", "work/evil", "/
 PATTERNS = ("evil", "(?i)evil", "^evil$", r"\d{2}", "our\\.test$", "[A-Z]")
 PARTS = ("evil", "Evil", "EVIL", "vi", "good", "bob@our.test", "@our.test", "caf\u00e9", "strasse", "file", "x")
 CATEGORIES = ("PII", "mail", "Money")
+SPELLED = (*CATEGORIES, "pii", "PI", "\uff30II", "mon", "MAIL", "mail.in")  # other spellings, parts, and longer names
 LEVELS = tuple(level.name for level in Level)
 SCOPES = (("*",), ("mail.*",), ("mail.send", "pay.*"), ("crm.read",), ("mail.*", "crm.*", "pay.transfer"), ())
 
@@ -62,8 +63,11 @@ lists = st.one_of(st.lists(texts, max_size=3), st.lists(texts, max_size=3), st.l
 nested = st.lists(st.one_of(objects, lists, scalars), max_size=2)
 values = st.one_of(texts, texts, numbers, scalars, lists, lists, nested, objects)
 _recipients = st.sampled_from((*PLAIN * 4, ODD[0], ODD[2]))
-recipients = st.one_of(_recipients, _recipients, st.lists(_recipients, max_size=3), numbers, st.none(), objects, nested)
-amounts = st.one_of(numbers, numbers, numbers, scalars, st.lists(numbers, max_size=2), nested)
+_gaps = st.lists(st.none(), max_size=2)
+_several = st.lists(st.one_of(_recipients, _recipients, st.none()), max_size=3)
+recipients = st.one_of(_recipients, _recipients, _several, numbers, st.none(), _gaps, objects, nested)
+_sums = st.lists(st.one_of(numbers, numbers, scalars), max_size=3)
+amounts = st.one_of(numbers, numbers, numbers, scalars, _sums, _gaps, nested)
 parameters = st.fixed_dictionaries(
     {},
     optional={
@@ -122,9 +126,9 @@ _fields: dict[str, Any] = {
         ((Operator.STARTS_WITH,), st.sampled_from(("t", "se", "SE"))),
     ),
     "effect": (((*EQUALITY, *LISTED), st.sampled_from(("read", "send", "pay"))),),
-    "category": _texts(CATEGORIES),
+    "category": _texts(SPELLED),
     "context.level": (((*ORDERED, *LISTED), st.sampled_from(LEVELS)),),
-    "context.categories": _listed(CATEGORIES),
+    "context.categories": _listed(SPELLED),
     "context.request": (*_text, _match),
     "context.said": (*_text, _match),
     "context.length": _small,
@@ -135,7 +139,7 @@ _fields: dict[str, Any] = {
     "context.attempts.mail.send": _small,
     "context.attempts.pay.transfer": _small,
     "stored.level": (((*ORDERED, *LISTED), st.sampled_from(LEVELS)),),
-    "stored.categories": _listed(CATEGORIES),
+    "stored.categories": _listed(SPELLED),
     "identity.human": _text,
     "identity.service": _text,
     "identity.agent": (*_text, _match),
@@ -187,7 +191,7 @@ labels = st.one_of(
     st.builds(
         Labels,
         level=st.sampled_from(Level),
-        categories=st.sets(st.sampled_from(CATEGORIES), max_size=2).map(lambda names: tuple(sorted(names))),
+        categories=st.sets(st.sampled_from(SPELLED), max_size=2).map(lambda names: tuple(sorted(names))),
     ),
     st.just(Labels()),
     st.just(WORST),

@@ -417,6 +417,19 @@ def test_a_condition_is_true_false_or_undetermined(
         (when("context.categories", "contains", "PII"), Labels(categories=("mail",)), False, False),
         (when("context.categories", "contains", "PII", negated=True), NOTHING, True, True),
         (when("context.categories", "eq", "PII", negated=True), NOTHING, True, False),
+        # names are compared whole; in normal form where that is stricter
+        (when("context.categories", "contains", "PI"), Labels(categories=("PII",)), False, False),
+        (when("context.categories", "contains", "PI", negated=True), Labels(categories=("PII",)), True, True),
+        (when("context.categories", "contains", "PII"), Labels(categories=("pii",)), True, False),
+        (when("context.categories", "contains", "PII", negated=True), Labels(categories=("pii",)), True, False),
+        (when("context.categories", "contains", "PII", negated=True), Labels(categories=("PII",)), False, False),
+        (when("context.categories", "eq", "pii"), Labels(categories=("\uff30II",)), True, False),
+        (when("context.categories", "eq", "PII", negated=True), Labels(categories=("pii",)), True, False),
+        (when("context.categories", "ne", "PII"), Labels(categories=("pii",)), True, False),
+        (when("context.categories", "ne", "PII"), Labels(categories=("PII", "mail")), True, False),
+        (when("context.categories", "in", ["PII", "x"]), Labels(categories=("pii",)), True, False),
+        (when("context.categories", "not_in", ["PII", "x"]), Labels(categories=("pii",)), True, False),
+        (when("context.categories", "not_in", ["PI", "x"]), Labels(categories=("pii",)), True, True),
         (when("context.categories", "contains", "PII"), WORST, True, False),
         (when("context.categories", "contains", "PII", negated=True), WORST, True, False),
         (when("context.categories", "ne", "PII"), WORST, True, False),
@@ -466,7 +479,49 @@ def test_a_negative_amount_is_undetermined_and_lists_of_facts_have_several_value
 
 
 @pytest.mark.parametrize(
-    ("amount", "restricting", "permitting"), [(-1, None, None), ("9", None, None), ([-1, 9], True, None)]
+    ("profile", "condition", "restricting", "permitting"),
+    [
+        (PAY, when("category", "contains", "on"), True, False),
+        (PAY, when("category", "contains", "money"), True, False),
+        (PAY, when("category", "contains", "Money"), True, True),
+        (PAY, when("category", "contains", "on", negated=True), True, False),
+        (PAY, when("category", "contains", "Money", negated=True), False, False),
+        (PAY, when("category", "contains", "PII", negated=True), True, True),
+        (PAY, when("category", "exists", value=True), True, True),
+        (READ, when("category", "exists", value=True), False, False),
+        (READ, when("category", "exists", value=False), True, True),
+        (READ, when("category", "exists", value=True, negated=True), True, True),
+        (READ, when("category", "contains", "PII"), False, False),
+        (READ, when("category", "contains", "PII", negated=True), True, False),
+    ],
+)
+def test_a_tool_is_asked_for_its_categories_as_a_list_and_may_have_none(
+    profile: ToolProfile, condition: Condition, *, restricting: bool, permitting: bool
+) -> None:
+    assert matched(condition, DENY, asked(profile)) is restricting
+    assert matched(condition, ALLOW, asked(profile)) is permitting
+
+
+@pytest.mark.parametrize("to", [None, [], [None], {"x": [None]}])
+def test_a_null_in_a_role_is_nothing_and_a_role_of_nulls_is_absent(to: Any) -> None:
+    for decision in (DENY, ALLOW):
+        assert matched(when("destination", "exists", value=False), decision, asked(parameters={"to": to})) is True
+        assert matched(when("destination", "eq", "a"), decision, asked(parameters={"to": to, "cc": "a"})) is True
+        assert matched(when("destination", "ne", "a"), decision, asked(parameters={"to": to})) is (decision is DENY)
+        assert matched(when("parameters.to", "eq", "a"), decision, asked(parameters={"to": [None]})) is None
+
+
+@pytest.mark.parametrize(
+    ("amount", "restricting", "permitting"),
+    [
+        (-1, None, None),
+        ("9", None, None),
+        (["9"], None, None),
+        ([-1, 9], True, None),
+        ([-1, 1], None, False),
+        ([None, 9], True, True),
+        ([True, {"x": 9}], True, None),
+    ],
 )
 def test_an_amount_that_is_none_is_undetermined_and_exists(
     amount: Any, restricting: bool | None, permitting: bool | None

@@ -129,6 +129,8 @@ def test_the_machine_is_described_and_calibrated(results):
     assert machine["python"]
     assert machine["date"]
     assert len(machine["load_at_start"]) == 3
+    assert len(machine["load_at_end"]) == 3
+    assert 0 <= machine["others_share"] <= 1
     assert machine["disk"]["fsync_us"] > 0
     assert machine["ed25519_sign_us"] > 0
 

@@ -11,18 +11,16 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any, Final
 
-import re2
-
 from navicert.core.fields import ABSENT, ROLES, UNKNOWN, Many, Subject, amount_micros, getter
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, either, every, negate
+from navicert.core.operators import Test, equals, test_of
 from navicert.core.text import normal_form
 from navicert.model.action import ToolProfile
 from navicert.model.decision import Classification, Verdict
-from navicert.model.labels import Labels, Level
+from navicert.model.labels import Labels
 from navicert.model.policy import Condition, Operator, PolicySet, Rule, Tally
 
 Predicate = Callable[[Subject], int]
-Test = Callable[[Any], int]
 PERMITTING: Final = frozenset({Verdict.ALLOW, Verdict.MODIFY})
 _CACHE: Final = 4096
 
@@ -104,10 +102,10 @@ def _names(rule: Rule, tool: str, operation: str) -> bool:
     for item in rule.match:
         if item.field in texts:
             operator, inverted = _plain(item.operator)
-            test = _test(operator, item.value)
+            test = test_of(operator, item.value)
             views = [test(texts[item.field])]
             if rule.decision not in PERMITTING:
-                views.append(_test(operator, _normal_value(item.value))(normal_form(texts[item.field])))
+                views.append(test_of(operator, _normal_value(item.value))(normal_form(texts[item.field])))
             if item.negated is not inverted:
                 views = [negate(view) for view in views]
             if TRUE not in views:
@@ -140,7 +138,7 @@ def _condition(condition: Condition, *, restricting: bool) -> Predicate:
         return _exists(get, wanted=bool(condition.value) is not condition.negated)
     operator, inverted = _plain(condition.operator)
     negated = condition.negated is not inverted
-    if condition.field.endswith(".categories"):
+    if condition.field in {"context.categories", "stored.categories"}:
         return _category(get, operator, condition.value, negated=negated, restricting=restricting)
     if operator is Operator.CONTAINS and condition.field.partition(".")[0] not in {"parameters", *ROLES}:
         return _has(get, condition.value, negated=negated, restricting=restricting)
@@ -151,38 +149,56 @@ def _judged_singly(
     get: Callable[[Subject], Any], operator: Operator, expected: Any, *, negated: bool, restricting: bool
 ) -> Predicate:
     """The test of one value; of several, each by itself: one is enough to restrict, all are needed to permit."""
-    test = _test(operator, expected)
-    views = _views(operator, expected, test, negated=negated) if restricting else None
+    one = _one(operator, expected, negated=negated, restricting=restricting)
     absent = TRUE if negated and restricting else FALSE
-
-    def one(value: Any) -> int:
-        if views is not None and type(value) is str:
-            return views(value)
-        outcome = test(value)
-        return negate(outcome) if negated else outcome
-
-    enough = TRUE if restricting else FALSE
+    enough, otherwise = (TRUE, FALSE) if restricting else (FALSE, TRUE)
 
     def predicate(subject: Subject) -> int:
         value = get(subject)
-        if type(value) is Many:
-            if not value:
+        if type(value) is not Many:
+            if value is ABSENT:
                 return absent
-            result = FALSE if restricting else TRUE
-            for item in value:
-                outcome = one(item)
-                if outcome == enough:
-                    return enough
-                if outcome == UNDETERMINED:
-                    result = UNDETERMINED
-            return result
-        if value is ABSENT:
+            return UNDETERMINED if value is UNKNOWN else one(value)
+        if not value:
             return absent
-        if value is UNKNOWN:
-            return UNDETERMINED
-        return one(value)
+        result = otherwise
+        for item in value:
+            outcome = one(item)
+            if outcome == enough:
+                return enough
+            if outcome == UNDETERMINED:
+                result = UNDETERMINED
+        return result
 
     return predicate
+
+
+def _one(operator: Operator, expected: Any, *, negated: bool, restricting: bool) -> Test:
+    """Return the test of one value; a rule that restricts tests a text in normal form too: one of the two is enough."""
+    plain = test_of(operator, expected)
+    if not restricting:
+        return _flipped(plain) if negated else plain
+    changed = plain if operator is Operator.MATCHES else test_of(operator, _normal_value(expected))
+    if negated:
+        plain, changed = _flipped(plain), _flipped(changed)
+    same_pattern = operator is Operator.MATCHES and str(expected).startswith("(?i)") and str(expected).count("(?") == 1
+
+    def one(value: Any) -> int:
+        outcome = plain(value)
+        if outcome == TRUE or type(value) is not str:
+            return outcome
+        normal = normal_form(value)
+        # a pattern without regard to case has seen all that differs in a text of plain ASCII
+        if (normal == value and changed is plain) or (same_pattern and len(normal) == len(value) and value.isascii()):
+            return outcome
+        other = changed(normal)
+        return other if other == TRUE or outcome == FALSE else outcome
+
+    return one
+
+
+def _flipped(test: Test) -> Test:
+    return lambda value: _FLIP[test(value)]
 
 
 def _exists(get: Callable[[Subject], Any], *, wanted: bool) -> Predicate:
@@ -198,9 +214,9 @@ def _exists(get: Callable[[Subject], Any], *, wanted: bool) -> Predicate:
 def _has(get: Callable[[Subject], Any], expected: Any, *, negated: bool, restricting: bool) -> Predicate:
     """`contains`: of a text, a part; of several values, one that is equal, or (the stricter reading) has the part."""
     exact = restricting is negated
-    same = _equals(expected)
-    part = _test(Operator.CONTAINS, expected)
-    normal = _test(Operator.CONTAINS, _normal_value(expected))
+    same = equals(expected)
+    part = test_of(Operator.CONTAINS, expected)
+    normal = test_of(Operator.CONTAINS, _normal_value(expected))
 
     def element(value: Any) -> int:
         if exact or type(value) is not str:
@@ -233,8 +249,13 @@ def _has(get: Callable[[Subject], Any], expected: Any, *, negated: bool, restric
 def _category(
     get: Callable[[Subject], Any], operator: Operator, expected: Any, *, negated: bool, restricting: bool
 ) -> Predicate:
-    """Categories of data: `contains` asks for one; `eq` and `in` ask of each. Unclassified data restricts, always."""
-    wanted = frozenset(expected if isinstance(expected, (list, tuple)) else (expected,))
+    """Categories of data: `contains` asks for one; `eq` and `in` ask of each. Unclassified data restricts, always.
+
+    Names are compared whole, and in normal form where that is the stricter reading.
+    """
+    named: list[Any] = list(expected) if isinstance(expected, (list, tuple)) else [expected]
+    form: Callable[[str], str] = normal_form if restricting is not negated else str
+    wanted = frozenset(form(str(name)) for name in named)
     ask_any = operator is Operator.CONTAINS
 
     def predicate(subject: Subject) -> int:
@@ -242,8 +263,8 @@ def _category(
         if labels.everything:
             return TRUE if restricting else FALSE
         if ask_any:
-            return TRUE if wanted.isdisjoint(labels.categories) is negated else FALSE
-        answers = [(name in wanted) is not negated for name in labels.categories]
+            return TRUE if wanted.isdisjoint(map(form, labels.categories)) is negated else FALSE
+        answers = [(form(name) in wanted) is not negated for name in labels.categories]
         if not answers:
             return TRUE if negated and restricting else FALSE
         return TRUE if (any(answers) if restricting else all(answers)) else FALSE
@@ -260,29 +281,6 @@ def _plain(operator: Operator) -> tuple[Operator, bool]:
     return operator, False
 
 
-def _views(operator: Operator, value: Any, test: Test, *, negated: bool) -> Callable[[str], int] | None:
-    """Return the test over a text and its normal form, for a rule that restricts: one of the two is enough."""
-    normal_test = test
-    if operator is not Operator.MATCHES:
-        normal_test = _test(operator, _normal_value(value))
-
-    def both(text: str) -> int:
-        plain = test(text)
-        if negated:
-            plain = _FLIP[plain]
-        if plain == TRUE:
-            return TRUE
-        other = normal_form(text)
-        if other == text and normal_test is test:
-            return plain
-        changed = normal_test(other)
-        if negated:
-            changed = _FLIP[changed]
-        return changed if changed == TRUE or plain == FALSE else plain
-
-    return both
-
-
 _FLIP: Final = (TRUE, FALSE, UNDETERMINED)
 
 
@@ -292,120 +290,6 @@ def _normal_value(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_normal_value(item) for item in value]
     return value
-
-
-def _test(operator: Operator, expected: Any) -> Test:
-    """Return the test of one scalar value: FALSE, TRUE, or UNDETERMINED where its type cannot be judged."""
-    match operator:
-        case Operator.EQ:
-            return _equals(expected)
-        case Operator.IN:
-            return _among(expected)
-        case Operator.LT | Operator.LE | Operator.GT | Operator.GE:
-            return _ordered(operator, expected)
-        case Operator.CONTAINS:
-            return _contains(expected)
-        case Operator.MATCHES:
-            return _matches(str(expected))
-        case Operator.STARTS_WITH:
-            return _text(lambda text: text.startswith(expected))
-        case Operator.ENDS_WITH:
-            return _text(lambda text: text.endswith(expected))
-        case _:
-            raise KeyError(f"operator `{operator}` has no test of its own")
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, Level):
-        return "level"
-    if isinstance(value, (int, float)):
-        return "number"
-    return "text" if isinstance(value, str) else "other"
-
-
-def _equals(expected: Any) -> Test:
-    kind = _kind(expected)
-    if kind == "text":
-        level = Level.__members__.get(expected)
-
-        def text(value: Any) -> int:
-            if type(value) is str:
-                return TRUE if value == expected else FALSE
-            if type(value) is Level:
-                return TRUE if value is level else FALSE
-            return UNDETERMINED
-
-        return text
-
-    def same(value: Any) -> int:
-        if _kind(value) != kind:
-            return UNDETERMINED
-        return TRUE if value == expected else FALSE
-
-    return same
-
-
-def _among(expected: Any) -> Test:
-    tests = [_equals(item) for item in expected]
-
-    def among(value: Any) -> int:
-        comparable = False
-        for test in tests:
-            outcome = test(value)
-            if outcome == TRUE:
-                return TRUE
-            comparable = comparable or outcome == FALSE
-        return FALSE if comparable else UNDETERMINED
-
-    return among
-
-
-def _ordered(operator: Operator, expected: Any) -> Test:
-    compare: dict[Operator, Callable[[Any, Any], bool]] = {
-        Operator.LT: lambda left, right: left < right,
-        Operator.LE: lambda left, right: left <= right,
-        Operator.GT: lambda left, right: left > right,
-        Operator.GE: lambda left, right: left >= right,
-    }
-    holds = compare[operator]
-    kind = _kind(expected)
-    level = Level.__members__.get(expected) if kind == "text" else None
-
-    def ordered(value: Any) -> int:
-        if type(value) is Level:
-            return UNDETERMINED if level is None else TRUE if holds(value, level) else FALSE
-        if _kind(value) != kind:
-            return UNDETERMINED
-        return TRUE if holds(value, expected) else FALSE
-
-    return ordered
-
-
-def _contains(expected: Any) -> Test:
-    def contains(value: Any) -> int:
-        if type(value) is str and type(expected) is str:
-            return TRUE if expected in value else FALSE
-        return UNDETERMINED
-
-    return contains
-
-
-def _text(holds: Callable[[str], bool]) -> Test:
-    def text(value: Any) -> int:
-        if type(value) is str:
-            return TRUE if holds(value) else FALSE
-        return UNDETERMINED
-
-    return text
-
-
-def _matches(pattern: str) -> Test:
-    options = re2.Options()
-    options.log_errors = False
-    search = re2.compile(pattern, options).search
-    return _text(lambda text: search(text) is not None)
 
 
 def _tally(tally: Tally) -> Predicate:

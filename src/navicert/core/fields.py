@@ -78,7 +78,7 @@ def amount_micros(profile: ToolProfile, parameters: dict[str, Any]) -> int | Non
     values = role_values(profile, "amount", parameters)
     total = Decimal(0)
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        if not _is_amount(value):
             return None
         try:
             total += Decimal(str(value))
@@ -122,9 +122,11 @@ def getter(field: str) -> Getter:
 
 def _amounts(subject: Subject) -> Any:
     values = role_values(subject.profile, "amount", subject.parameters)
-    if any(isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 for value in values):
-        return UNKNOWN
-    return _some(values)
+    return _some([value if _is_amount(value) else UNKNOWN for value in values])
+
+
+def _is_amount(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and value >= 0
 
 
 def _parameter(path: str) -> Getter:
