@@ -11,6 +11,8 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any, Final
 
+import msgspec
+
 from navicert.core.fields import ABSENT, ROLES, UNKNOWN, Many, Subject, amount_micros, getter
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, either, every, negate
 from navicert.core.operators import Test, equals, test_of
@@ -142,7 +144,29 @@ def _condition(condition: Condition, *, restricting: bool) -> Predicate:
         return _category(get, operator, condition.value, negated=negated, restricting=restricting)
     if operator is Operator.CONTAINS and condition.field.partition(".")[0] not in {"parameters", *ROLES}:
         return _has(get, condition.value, negated=negated, restricting=restricting)
+    if condition.field == "parameters.*":
+        get = _alike(get, condition.value)
     return _judged_singly(get, operator, condition.value, negated=negated, restricting=restricting)
+
+
+def _alike(get: Callable[[Subject], Any], expected: Any) -> Callable[[Subject], Any]:
+    """Every value at any depth, as the operand can judge them: for text all as JSON text, for numbers the numbers."""
+    operand = expected[0] if isinstance(expected, (list, tuple)) and expected else expected
+    kinds = {bool} if isinstance(operand, bool) else {int, float}
+
+    def alike(subject: Subject) -> Any:
+        found = get(subject)
+        if found is ABSENT:
+            return ABSENT
+        if isinstance(operand, str):
+            return Many(_as_text(item) for item in found)
+        return Many(item for item in found if type(item) in kinds)
+
+    return alike
+
+
+def _as_text(value: Any) -> str:
+    return value if type(value) is str else msgspec.json.encode(value).decode()
 
 
 def _judged_singly(

@@ -210,6 +210,21 @@ def test_a_command_that_names_the_governor_does_not_run(desk: Desk, command: str
     assert refused(desk, desk.shell, {"command": ["bash", "-c", text]})
 
 
+def test_a_command_that_first_goes_to_the_folder_above_does_not_run(desk: Desk) -> None:
+    # seen to fail: without looking for the folder's own name in what is executed
+    assert refused(desk, desk.shell, f"cd {desk.folder} && cat .navicert/keys/receipt.pem")
+    assert refused(desk, desk.shell, f"cd {desk.folder}; rm -r ./.navicert")
+    assert not refused(desk, desk.shell, f"cd {desk.folder} && ls")
+
+
+def test_what_holds_the_folder_is_not_deleted(desk: Desk) -> None:
+    # seen to fail: without `_above`
+    for place in (desk.folder, desk.folder.parent, "/", f"{desk.folder}/x/.."):
+        assert refused(desk, desk.delete, str(place))
+    assert not refused(desk, desk.delete, f"{desk.folder}/build")
+    assert not refused(desk, desk.read, str(desk.folder))
+
+
 def test_a_command_cannot_hide_behind_its_length(desk: Desk) -> None:
     assert refused(desk, desk.shell, "true; " * 3_000 + f"cat {desk.home}/policy.yaml")
 

@@ -33,6 +33,7 @@ _QUOTING: Final = str.maketrans("", "", "'\"\\")
 _DECODINGS: Final = 3
 _MOST_WORDS: Final = 2_000
 _COMMAND: Final = "navicert"
+_FOLDER: Final = ".navicert"
 
 
 class ProtectedResources:
@@ -51,11 +52,12 @@ class ProtectedResources:
         profile = action.profile
         content = frozenset(profile.content) if profile is not None else frozenset()
         executes = profile is None or profile.effect is Effect.EXECUTE
+        destroys = profile is not None and profile.effect is Effect.DELETE
         for name, value in parameters.items():
             if name in content and not executes:
                 continue
             for leaf in leaves(value, keys=True):
-                if isinstance(leaf, str) and self._names(leaf, executes=executes):
+                if isinstance(leaf, str) and (self._names(leaf, executes=executes) or (destroys and self._above(leaf))):
                     return Finding(values={"protected": True})
         return Finding(values={"protected": False})
 
@@ -70,7 +72,9 @@ class ProtectedResources:
         if executes:
             words += _WORDS.findall(text.translate(_QUOTING))  # quotes inside a name do not change it
         words += [piece for word in words if "@" in word or ":" in word for piece in _PIECES.findall(word)]
-        if executes and any(normal_form(word).rpartition("/")[2] == _COMMAND for word in words):
+        if executes and any(
+            normal_form(word).rpartition("/")[2] == _COMMAND or _ours_from_somewhere(word) for word in words
+        ):
             return True
         return any(self._inside(word) for word in words if _pathlike(word) or "%" in word)
 
@@ -98,6 +102,13 @@ class ProtectedResources:
             return False
         return found.st_nlink > 1 and stat.S_ISREG(found.st_mode) and self._same_file(found)
 
+    def _above(self, text: str) -> bool:
+        """Tell whether what is deleted holds a protected folder."""
+        if len(text) > _LONGEST or not text or "\0" in text or not (_pathlike(text) or _file_here(text)):
+            return False
+        place = os.path.realpath(_home(os.path.expandvars(text))).rstrip(os.sep) + os.sep
+        return any(folder.startswith(place) for folder in self._folders)
+
     def _same_file(self, found: os.stat_result) -> bool:
         for folder in self._folders:
             for path in (Path(folder), *Path(folder).rglob("*")):
@@ -108,6 +119,11 @@ class ProtectedResources:
                 if (other.st_dev, other.st_ino) == (found.st_dev, found.st_ino):
                     return True
         return False
+
+
+def _ours_from_somewhere(word: str) -> bool:
+    """Tell whether a relative path leads into a folder of our name: what is executed may have gone to its parent before."""
+    return word[:1] not in {"/", "~", "$"} and _FOLDER in word.split("/")
 
 
 def _file_here(word: str) -> bool:
