@@ -25,8 +25,7 @@ TEXTUAL = ORDER | {"contains": operator.contains, "starts_with": str.startswith,
 TEXTUAL["matches"] = lambda text, pattern: bool(re2.search(pattern, text))
 
 
-def judge_fully(given: EvaluationInput, policy: PolicySet) -> tuple[Verdict, bytes | None]:
-    """Return the verdict of one round and, with MODIFY, the parameters that would run."""
+def judge_fully(given: EvaluationInput, policy: PolicySet) -> tuple[Verdict, bytes | None]:  # verdict, what would run
     name, confidence = given.action.name, given.signals.confidence_ppm
     profile = next((tool for tool in policy.tools if tool.tool == name), given.action.profile)
     in_scope = any(p in ("*", name) or (p.endswith(".*") and name.startswith(p[:-1])) for p in given.identity.scope)
@@ -83,11 +82,14 @@ class Case:  # one action under judgement
             truths.append(prior + sum(own) * 10**6 > tally.above if own and UNKNOWN not in [prior, *own] else None)
         return every(truths)
 
-    def holds(self, condition: Condition, restricts: bool) -> bool | None:
-        """Restricting: one value is enough, as it stands or in normal form. Permitting: all, and at least one."""
+    def holds(self, condition: Condition, restricts: bool) -> bool | None:  # one value restricts, all permit
         found, name, operand = self.find(condition.field), condition.operator.value, condition.value
         if name == "exists":
             return None if found is UNKNOWN else (found is not ABSENT) == (operand is not condition.negated)
+        kind = type(operand[0] if type(operand) is list else operand)
+        if condition.field == "parameters.*" and found is not ABSENT:  # what an operator for such an operand can judge
+            texts = [str(v).lower() if type(v) is bool else str(v) for v in found]
+            found = texts if kind is str else [v for v in found if type(v) is (bool if kind is bool else Number)]
         negated, name = condition.negated or name in ("ne", "not_in"), {"ne": "eq", "not_in": "in"}.get(name, name)
         data = condition.field in ("context.categories", "stored.categories")  # names, compared whole
         if found is UNCLASSIFIED or (found in (ABSENT, []) and not (data and name == "contains")):
@@ -100,8 +102,7 @@ class Case:  # one action under judgement
         truths = [judged(name, value, operand, form) for value, form in pairs]
         return quantifier([None if truth is None else truth != negated for truth in truths])
 
-    def decide(self, matching: list[Rule], posture: Posture) -> tuple[Verdict, bytes | None]:
-        """Answer in a world where it is known which rules match."""
+    def decide(self, matching: list[Rule], posture: Posture) -> tuple[Verdict, bytes | None]:  # once it is known
         if not matching:
             passes = posture == "declared_tools" or (posture == "declared_reads" and self.profile.effect == "read")
             return (Verdict.ALLOW if passes else Verdict.DENY), None
@@ -117,8 +118,7 @@ class Case:  # one action under judgement
         return (Verdict.ALLOW, None) if after == self.given.action.parameters else (Verdict.MODIFY, after)
 
 
-def judged(name: str, value: Any, operand: Any, form: Any) -> bool | None:
-    """Compare number with number, text with text, level with level, truth with truth; the rest is undetermined."""
+def judged(name: str, value: Any, operand: Any, form: Any) -> bool | None:  # like with like; else undetermined
     if name == "in":
         return some([judged("eq", value, one, form) for one in operand])
     left = exact(value, form)

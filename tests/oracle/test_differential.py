@@ -384,7 +384,10 @@ def matched(condition: Condition, decision: Verdict, given: EvaluationInput) -> 
         # `*` is every value and key at any depth
         (when("parameters.*", "eq", "city"), {"meta": {"city": "x"}}, True, False),
         (when("parameters.*", "eq", "x"), {"meta": [{"city": "x"}]}, True, False),
-        (when("parameters.*", "eq", "q"), {"meta": [{"city": 1}]}, None, False),
+        (when("parameters.*", "eq", "q"), {"meta": [{"city": 1}]}, False, False),
+        (when("parameters.*", "eq", "1"), {"meta": [{"city": 1}]}, True, False),
+        (when("parameters.*", "eq", "true"), {"meta": [True]}, True, False),
+        (when("parameters.*", "gt", 5), {"meta": ["x", 6, 7]}, True, True),
         # numbers are exact
         (when("parameters.body", "gt", 9_007_199_254_740_992), {"body": 9_007_199_254_740_993}, True, True),
         (when("parameters.body", "eq", 1), {"body": 1.0}, True, True),

@@ -122,7 +122,7 @@ class ProtectedResources:
 
 
 def _ours_from_somewhere(word: str) -> bool:
-    """Tell whether a relative path leads into a folder of our name: what is executed may have gone to its parent before."""
+    """Tell whether a relative path leads into a folder of our name: a command may have gone to its parent before."""
     return word[:1] not in {"/", "~", "$"} and _FOLDER in word.split("/")
 
 
