@@ -1,1 +1,0 @@
-"""Interception: where actions are caught."""
