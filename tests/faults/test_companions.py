@@ -123,7 +123,7 @@ def test_an_engine_that_forgets_what_is_open_elsewhere_is_seen(rig, monkeypatch)
         it.session.carry(it.read_person)("ana")
     other.session.id = it.session.id
     assert "rule" in other.refused("sync", "one").reason or "forbids" in other.refused("sync", "one").reason
-    monkeypatch.setattr(deciding, "labels_in_force", lambda context, sticky, _owner: context.labels.join(sticky))
+    monkeypatch.setattr(deciding, "labels_in_force", lambda line, sticky, _owner: line[0].labels.join(sticky))
     assert other.call("sync", "two") == "sent two"
     assert it.session.labels.level < Level.CONFIDENTIAL
     fault.clear()

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import sha256
 
 import msgspec
@@ -23,11 +24,16 @@ def canonical_policy(policy: PolicySet) -> bytes:
     return _encode(_lean(policy))
 
 
+@cache
+def _defaults(kind: type[msgspec.Struct]) -> tuple[tuple[str, object], ...]:
+    return tuple((field.name, field.default) for field in msgspec.structs.fields(kind))
+
+
 def _lean(value: object) -> object:
     """Return values without the fields that equal their default: msgspec itself compares by identity, not by value."""
     if isinstance(value, msgspec.Struct):
-        fields = msgspec.structs.fields(value)
-        return {f.name: _lean(given) for f in fields if (given := getattr(value, f.name)) != f.default}
+        fields = _defaults(type(value))
+        return {name: _lean(given) for name, default in fields if (given := getattr(value, name)) != default}
     if isinstance(value, tuple):
         return [_lean(item) for item in value]
     return value
