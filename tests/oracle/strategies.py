@@ -31,7 +31,7 @@ NUMBERS = ("0", "1", "1.0", "0.1", "99.5", "100", "1e2", "101", "900719925474099
 OPERANDS = (0, 1, 0.1, 99.5, 100, 101, 9_007_199_254_740_992)
 PLAIN = ("evil", "good", "evil@x.test", "bob@our.test", "a evil b", "Evil", "caf\u00e9", "cafe\u0301", "")
 ODD = ("EVIL", "\uff45vil", "ev\u200bil", "e\u0301vil", "\u202eevil", " evil", "stra\u00dfe", "\ufb01le", "12\u0664")
-PATHS = ("/etc/passwd", "../evil", "/work/evil", "/work/../etc", "work/evil", "//work", "/workshop/x", "./x//evil", "")
+PATHS = ("/etc/passwd", "../evil", "/desk/evil", "/desk/../etc", "desk/evil", "//desk", "/deskshop/x", "./x//evil", "")
 PATTERNS = ("evil", "(?i)evil", "^evil$", r"\d{2}", "our\\.test$", "[A-Z]")
 PARTS = ("evil", "Evil", "EVIL", "vi", "good", "bob@our.test", "@our.test", "caf\u00e9", "strasse", "file", "x")
 CATEGORIES = ("PII", "mail", "Money")
@@ -184,7 +184,7 @@ modifications = st.one_of(
         Modification,
         parameter=st.just("path"),
         edit=st.just(Edit.PREFIX),
-        value=st.sampled_from(("/work", "/work/", "work", "/")),
+        value=st.sampled_from(("/desk", "/desk/", "desk", "/")),
     ),
 )
 labels = st.one_of(

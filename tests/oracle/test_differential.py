@@ -279,12 +279,12 @@ def test_step_5_a_modification_that_changes_nothing_counts_as_allow() -> None:
         (change("body", "redact", r"\d{2}"), {"body": "a12b34"}, {"body": "a[redacted]b[redacted]"}),
         (change("body", "redact", "x"), {"body": ["ax", ["x"]]}, {"body": ["a[redacted]", ["[redacted]"]]}),
         (change("amount", "cap", 100), {"amount": None}, {"amount": 100}),
-        (change("path", "prefix", "/work"), {"path": ["x", "/work/y"]}, {"path": ["/work/x", "/work/y"]}),
-        (change("path", "prefix", "work/"), {"path": "/work/./x"}, {"path": "work/work/x"}),
-        (change("path", "prefix", "/work"), {"path": "/etc/passwd"}, {"path": "/work/etc/passwd"}),
-        (change("path", "prefix", "/work"), {"path": "../../x"}, {"path": "/work/x"}),
-        (change("path", "prefix", "/work"), {"path": "/work/../etc"}, {"path": "/work/etc"}),
-        (change("path", "prefix", "/work"), {"path": "/workshop/x"}, {"path": "/work/workshop/x"}),
+        (change("path", "prefix", "/desk"), {"path": ["x", "/desk/y"]}, {"path": ["/desk/x", "/desk/y"]}),
+        (change("path", "prefix", "desk/"), {"path": "/desk/./x"}, {"path": "desk/desk/x"}),
+        (change("path", "prefix", "/desk"), {"path": "/etc/passwd"}, {"path": "/desk/etc/passwd"}),
+        (change("path", "prefix", "/desk"), {"path": "../../x"}, {"path": "/desk/x"}),
+        (change("path", "prefix", "/desk"), {"path": "/desk/../etc"}, {"path": "/desk/etc"}),
+        (change("path", "prefix", "/desk"), {"path": "/deskshop/x"}, {"path": "/desk/deskshop/x"}),
     ],
 )
 def test_a_modification_makes_of_parameters_what_the_page_says(
@@ -302,7 +302,7 @@ def test_a_modification_makes_of_parameters_what_the_page_says(
         (change("amount", "cap", 100), {"amount": True}),
         (change("amount", "cap", 100), {"amount": [1]}),
         (change("body", "redact", "x"), {"body": 12}),
-        (change("path", "prefix", "/work"), {"path": ["x", None]}),
+        (change("path", "prefix", "/desk"), {"path": ["x", None]}),
         (change("body", "redact", "x"), {"body": {"x": "x"}}),
     ],
 )
@@ -312,9 +312,9 @@ def test_a_modification_that_cannot_be_applied_denies(edit: Modification, parame
     assert judge_fully(asked(PAY, parameters=parameters), policy) == (DENY, None)
 
 
-@pytest.mark.parametrize("path", ["/work", "/work/x", None, []])
+@pytest.mark.parametrize("path", ["/desk", "/desk/x", None, []])
 def test_a_path_under_the_prefix_stays_as_it_is(path: str) -> None:
-    policy = holding([rule("change", MODIFY, modifications=(change("path", "prefix", "/work"),))])
+    policy = holding([rule("change", MODIFY, modifications=(change("path", "prefix", "/desk"),))])
 
     assert judge_fully(asked(parameters={"path": path}), policy) == (ALLOW, None)
 

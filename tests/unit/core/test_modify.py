@@ -35,14 +35,14 @@ CASES: list[tuple[str, Modification, str]] = [
     ('{"b":"call 1234 5678"}', edit("b", "redact", r"\d{4}"), '{"b":"call [redacted] [redacted]"}'),
     ('{"b":["1234",["5678"]]}', edit("b", "redact", r"\d{4}"), '{"b":["[redacted]",["[redacted]"]]}'),
     ("{}", edit("b", "redact", "x"), "{}"),
-    ('{"p":"/etc/passwd"}', edit("p", "prefix", "/work"), '{"p":"/work/etc/passwd"}'),
-    ('{"p":"../../etc"}', edit("p", "prefix", "/work"), '{"p":"/work/etc"}'),
-    ('{"p":"/work/../etc"}', edit("p", "prefix", "/work"), '{"p":"/work/etc"}'),
-    ('{"p":"/work/a/../b"}', edit("p", "prefix", "/work"), '{"p":"/work/b"}'),
-    ('{"p":"/workshop"}', edit("p", "prefix", "/work"), '{"p":"/work/workshop"}'),
-    ('{"p":"..\\\\..\\\\x"}', edit("p", "prefix", "/work"), '{"p":"/work/x"}'),
-    ('{"p":["/a","b"]}', edit("p", "prefix", "/work"), '{"p":["/work/a","/work/b"]}'),
-    ("{}", edit("p", "prefix", "/work"), "{}"),
+    ('{"p":"/etc/passwd"}', edit("p", "prefix", "/desk"), '{"p":"/desk/etc/passwd"}'),
+    ('{"p":"../../etc"}', edit("p", "prefix", "/desk"), '{"p":"/desk/etc"}'),
+    ('{"p":"/desk/../etc"}', edit("p", "prefix", "/desk"), '{"p":"/desk/etc"}'),
+    ('{"p":"/desk/a/../b"}', edit("p", "prefix", "/desk"), '{"p":"/desk/b"}'),
+    ('{"p":"/deskshop"}', edit("p", "prefix", "/desk"), '{"p":"/desk/deskshop"}'),
+    ('{"p":"..\\\\..\\\\x"}', edit("p", "prefix", "/desk"), '{"p":"/desk/x"}'),
+    ('{"p":["/a","b"]}', edit("p", "prefix", "/desk"), '{"p":["/desk/a","/desk/b"]}'),
+    ("{}", edit("p", "prefix", "/desk"), "{}"),
     ('{"a":1,"bcc":"x"}', edit("bcc", "drop"), '{"a":1}'),
     ("{}", edit("bcc", "drop"), "{}"),
 ]
@@ -63,7 +63,7 @@ def test_an_edit_does_what_the_page_says(before: str, change: Modification, afte
         ('{"b":5}', edit("b", "redact", "5")),
         ('{"b":{"c":"5"}}', edit("b", "redact", "5")),
         ('{"b":["x",5]}', edit("b", "redact", "5")),
-        ('{"p":5}', edit("p", "prefix", "/work")),
+        ('{"p":5}', edit("p", "prefix", "/desk")),
         ('{"a":"text"}', edit("a.b", "set", 1)),
         ("{}", edit("a.b", "set", 1)),
         ('{"a":[{"b":1}]}', edit("a.b", "drop")),
@@ -87,11 +87,11 @@ def test_edits_are_made_in_order() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.sampled_from(["..", ".", "", "a", "work", "/", "\\", "..\\", "~", "...", "é"]), max_size=8))
+@given(st.lists(st.sampled_from(["..", ".", "", "a", "desk", "/", "\\", "..\\", "~", "...", "é"]), max_size=8))
 def test_a_path_under_a_prefix_stays_there(parts: list[str]) -> None:
     path = "/".join(parts)
-    changed = json.loads(modify(json.dumps({"p": path}).encode(), (edit("p", "prefix", "/work/in"),)))["p"]
+    changed = json.loads(modify(json.dumps({"p": path}).encode(), (edit("p", "prefix", "/desk/in"),)))["p"]
 
     assert changed == posixpath.normpath(changed)
-    assert changed == "/work/in" or changed.startswith("/work/in/")
+    assert changed == "/desk/in" or changed.startswith("/desk/in/")
     assert ".." not in changed.split("/")

@@ -229,14 +229,14 @@ def test_a_total_is_exact_where_a_binary_number_is_not():
 def test_modifications_keep_their_order_and_their_values():
     body = (
         "decision: MODIFY\nmodifications:\n- {parameter: limit, cap: 100}\n- {parameter: currency, set: EUR}\n"
-        "- {parameter: body, redact: '\\d{16}'}\n- {parameter: path, prefix: /work}\n- {parameter: bcc, drop: true}\n"
+        "- {parameter: body, redact: '\\d{16}'}\n- {parameter: path, prefix: /desk}\n- {parameter: bcc, drop: true}\n"
         "- {parameter: a.b, set: {x: [1, null, 0.5]}}"
     )
     expected = (
         Modification(parameter="limit", edit=Edit.CAP, value=100),
         Modification(parameter="currency", edit=Edit.SET, value="EUR"),
         Modification(parameter="body", edit=Edit.REDACT, value=r"\d{16}"),
-        Modification(parameter="path", edit=Edit.PREFIX, value="/work"),
+        Modification(parameter="path", edit=Edit.PREFIX, value="/desk"),
         Modification(parameter="bcc", edit=Edit.DROP),
         Modification(parameter="a.b", edit=Edit.SET, value={"x": [1, None, 0.5]}),
     )
