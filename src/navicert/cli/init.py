@@ -69,11 +69,11 @@ SIX_LINES: Final = (
     "import navicert",
     "guard = navicert.open()",
     "",
-    '@guard.tool("email.send", effect="send", destination="to")',
-    "def send(to: str, body: str) -> None: ...",
+    '@guard.tool("notes.read", effect="read", resource="path", returns="INTERNAL")',
+    'def read(path: str) -> str: return f"the text of {path}"',
     "",
-    'with guard.session(request="write to Ana", human="ana", agent="assistant"):',
-    '    send("ana@example.com", "hello")',
+    'with guard.session(request="sum up my notes", human="ana", agent="assistant"):',
+    '    print(read("notes.md"))',
 )
 
 

@@ -198,7 +198,7 @@ def _closing(out: Terminal, folder: Path, judged: list[Judged], seconds: float) 
         if command:
             out.say(f"  {pad(command, 46)}  {out.style(says, 'dim')}")
     out.say()
-    out.say("  A tool of your own:")
+    out.say("  A tool of your own, in a folder of its own, after `navicert init`:")
     out.say()
     for line in SIX_LINES:
         out.say(f"      {line}")

@@ -110,7 +110,8 @@ def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
     out.title(f"{document['origin']}   {shown_path(home.folder)}", document["service"])
     policy, force, log = document["policy"], document["in_force"], document["log"]
     if policy["error"]:
-        out.say(f"  {out.mark('error', 'the policy file does not load', 30)} {pad(policy['error'], out.width - 34)}")
+        out.say(f"  {out.mark('error', 'the policy file does not load')}")
+        out.text(policy["error"], 4)
     else:
         rules = f"{policy['rules']} rules, posture {policy['posture']}"
         out.fields([("policy", f"{policy['id']} version {policy['version']}, {rules}, sha256 {policy['hash'][:16]}")])

@@ -139,6 +139,7 @@ def _package(path: Path, trust: Trust, *, own: bool, as_json: bool) -> int:
     from navicert.audit import verify_package
     from navicert.cli.action import show_action
     from navicert.cli.show import package_document
+    from navicert.verification.keyring import fingerprint
 
     found = None
     try:
@@ -155,6 +156,7 @@ def _package(path: Path, trust: Trust, *, own: bool, as_json: bool) -> int:
     show_action(out, document)
     out.say()
     out.say(f"  {out.mark('ok', 'verified')}: {len(found.receipts)} receipts, with all that they commit to")
+    out.fields([("fingerprint", fingerprint(trust))])
     out.text(_beyond(own=own), 4)
     return FINE
 

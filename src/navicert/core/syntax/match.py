@@ -62,8 +62,20 @@ def read_match(node: Node) -> tuple[tuple[Condition, ...], tuple[Tally, ...]]:
             raise Fault(field.place, f"the field {shown(field.path)} stands twice ({where}); keep one")
         seen[field.path] = field.place
         conditions.extend(_conditions(field))
+    _whole_names_have_no_place(found)
     tallies = tuple(_tally(key, found.nodes[key]) for key in TALLIES if key in found.nodes)
     return tuple(sorted(conditions, key=_order)), tallies
+
+
+def _whole_names_have_no_place(match: Table) -> None:
+    """Refuse `tool: email.send`: the name stands in two fields here, and the rule would never match, silently."""
+    node = match.nodes.get("tool")
+    if "operation" not in match.nodes and isinstance(node, Scalar) and isinstance(node.value, str):
+        tool, _, operation = node.value.rpartition(".")
+        if tool and "*" not in node.value:
+            raise Fault(
+                node.place, f"`tool` has the part before the last dot; write `tool: {tool}`, `operation: {operation}`"
+            )
 
 
 def _field_advice(key: str) -> str:
