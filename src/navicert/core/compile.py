@@ -28,27 +28,21 @@ _CACHE: Final = 4096
 
 
 class CompiledRule:
-    """A rule with its predicate; `fields` are the fields that it refers to, for telling what was undetermined."""
+    """A rule with its predicate, and the predicate of each field, for telling what was undetermined."""
 
-    __slots__ = ("fields", "matches", "rule")
+    __slots__ = ("_parts", "matches", "rule")
 
     def __init__(self, rule: Rule) -> None:
         restricting = rule.decision not in PERMITTING
         self.rule = rule
         conditions = [item for item in rule.match if item.field not in {"tool", "operation"}]
-        predicates = [_condition(item, restricting=restricting) for item in conditions]
-        predicates += [_tally(item) for item in rule.tallies]
-        self.fields = tuple(item.field for item in conditions) + tuple(item.kind for item in rule.tallies)
-        self.matches = _all(predicates)
+        self._parts = [(item.field, _condition(item, restricting=restricting)) for item in conditions]
+        self._parts += [(item.kind, _tally(item)) for item in rule.tallies]
+        self.matches = _all([predicate for _, predicate in self._parts])
 
     def undetermined_fields(self, subject: Subject) -> tuple[str, ...]:
         """Return the fields of this rule whose conditions are undetermined, for the receipt and for people."""
-        restricting = self.rule.decision not in PERMITTING
-        conditions = [item for item in self.rule.match if item.field not in {"tool", "operation"}]
-        found = [
-            item.field for item in conditions if _condition(item, restricting=restricting)(subject) == UNDETERMINED
-        ]
-        return tuple(found + [item.kind for item in self.rule.tallies if _tally(item)(subject) == UNDETERMINED])
+        return tuple(field for field, predicate in self._parts if predicate(subject) == UNDETERMINED)
 
 
 class Candidates:
@@ -222,7 +216,7 @@ def _one(operator: Operator, expected: Any, *, negated: bool, restricting: bool)
 
 
 def _flipped(test: Test) -> Test:
-    return lambda value: _FLIP[test(value)]
+    return lambda value: negate(test(value))
 
 
 def _exists(get: Callable[[Subject], Any], *, wanted: bool) -> Predicate:
@@ -241,20 +235,12 @@ def _has(get: Callable[[Subject], Any], expected: Any, *, negated: bool, restric
     same = equals(expected)
     part = test_of(Operator.CONTAINS, expected)
     normal = test_of(Operator.CONTAINS, _normal_value(expected))
+    text = _one(Operator.CONTAINS, expected, negated=negated, restricting=restricting)
 
     def element(value: Any) -> int:
         if exact or type(value) is not str:
             return same(value)
         return TRUE if part(value) == TRUE or normal(normal_form(value)) == TRUE else part(value)
-
-    def text(value: Any) -> int:
-        if type(value) is not str or type(expected) is not str:
-            return UNDETERMINED
-        plain = part(value)
-        if not restricting:
-            return negate(plain) if negated else plain
-        views = (plain, normal(normal_form(value)))
-        return either(negate(view) for view in views) if negated else either(views)
 
     def predicate(subject: Subject) -> int:
         value = get(subject)
@@ -303,9 +289,6 @@ def _plain(operator: Operator) -> tuple[Operator, bool]:
     if operator is Operator.NOT_IN:
         return Operator.IN, True
     return operator, False
-
-
-_FLIP: Final = (TRUE, FALSE, UNDETERMINED)
 
 
 def _normal_value(value: Any) -> Any:

@@ -67,11 +67,6 @@ def disclosure(pointer: str, salt: str, value: bytes) -> str:
     return b64(plain_disclosure(pointer, salt, value))
 
 
-def commitment(pointer: str, salt: str, value: bytes) -> str:
-    """Return the commitment that stands in the receipt for a disclosed value."""
-    return commit_to(disclosure(pointer, salt, value))
-
-
 def commit_to(text: str) -> str:
     """Return the digest of a disclosure."""
     return b64(sha256(text.encode()).digest())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from os import getpid
 from random import Random
 from threading import Lock
@@ -112,16 +112,7 @@ class Workings:
 
     def load(self, keys: Iterable[str]) -> Steps:
         """Have the rows in the cache; raises what the journal raises."""
-        missing = self.rows.missing(keys)
-        if missing:
-            (answer,) = yield Ask(
-                (Call("journal", lambda: self.journal.read(missing), self.journal.inline),), self.settings.commit_s
-            )
-            if answer.error is not None:
-                raise answer.error
-            _check_rows(answer.value)
-            self.rows.fill(missing, answer.value)
-            self._note((key, row[0]) for key, row in answer.value.items())
+        yield from self.refresh(self.rows.missing(keys))
 
     def fetch(self, keys: Iterable[str]) -> Generator[Ask | Await, Any, dict[str, tuple[Any, int]]]:
         """Return the rows as they now stand, read where they are not cached; a failed commit may drop them."""
@@ -133,7 +124,7 @@ class Workings:
                 return found
         raise Unavailable("the session is changed by others all the time; try again")
 
-    def refresh(self, keys: tuple[str, ...]) -> Steps:
+    def refresh(self, keys: Sequence[str]) -> Steps:
         """Have the rows as they stand in the journal now, with what other processes have written since."""
         if keys:
             (answer,) = yield Ask(
