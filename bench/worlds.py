@@ -21,7 +21,7 @@ from navicert.core.builtin import with_builtin
 from navicert.core.canonical import parameter_bytes
 from navicert.core.compile import CompiledPolicy, compile_policy
 from navicert.core.digest import action_digest
-from navicert.core.syntax import policy_hash, read_policy
+from navicert.syntax import policy_hash, read_policy
 from navicert.model.action import Action
 from navicert.model.context import Attempt, Observed, Opened, Result
 from navicert.model.decision import Verdict

@@ -27,7 +27,7 @@ from navicert.core.compile import CompiledPolicy, compile_policy
 from navicert.core.draft import Scribe
 from navicert.core.seal import b64
 from navicert.core.signature import ED25519
-from navicert.core.syntax import canonical_policy, policy_hash, read_policy
+from navicert.syntax import canonical_policy, policy_hash, read_policy
 from navicert.core.times import rfc3339
 from navicert.engine.engine import Engine
 from navicert.engine.workings import Settings

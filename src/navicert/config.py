@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from navicert.core.syntax.reader import Fault, read_yaml
-from navicert.core.syntax.words import json
+from navicert.syntax.reader import Fault, read_yaml
+from navicert.syntax.words import json
 from navicert.model.errors import PolicyError
 from navicert.model.value import Value
 
@@ -22,7 +22,10 @@ class Config(Value, frozen=True, kw_only=True):
     origin: name of this log, as verifiers will know it. service: the service identity (R6.a). policy: file, relative to
     the home folder. identity: `development` is the only one yet. measure_s: deadline for detectors and identity.
     commit_s: deadline for the store. permit_s: how long a permit is good. wait_s: default deadline of a wait.
-    retention_days: how long an ended session's context is kept.
+    in_band_s: how long a call waits for a person or a fact before it hands out a handle. retention_days: how long an
+    ended session's context is kept. socket: where the resident owner listens, relative to the home folder. users: names
+    or numbers of the operating-system users who may connect to it, besides the owner's own. listen: host and port for
+    TCP, where wanted. notify: a command that is told of every question, as JSON on its standard input.
     """
 
     origin: str
@@ -33,7 +36,12 @@ class Config(Value, frozen=True, kw_only=True):
     commit_s: float = 5.0
     permit_s: float = 300.0
     wait_s: int = 900
+    in_band_s: float = 50.0
     retention_days: int = 30
+    socket: str = "navicert.sock"
+    users: tuple[str | int, ...] = ()
+    listen: str | None = None
+    notify: tuple[str, ...] = ()
 
 
 def find_home(start: Path | None = None) -> Path:

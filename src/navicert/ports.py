@@ -13,8 +13,10 @@ from navicert.model.action import Action
 from navicert.model.commit import Commit
 from navicert.model.context import SessionContext
 from navicert.model.identity import ActionIdentity, Claims, Delegation
+from navicert.model.policy import Source
 from navicert.model.receipt import Receipt
 from navicert.model.signals import Finding
+from navicert.model.suspension import Wait
 from navicert.model.value import Json
 
 
@@ -133,6 +135,34 @@ class Classifier(Protocol):
         ...
 
 
+class Resolver(Protocol):
+    """Fetches the value of a fact from one kind of source (R4.b). Called from any thread, under a deadline."""
+
+    def fetch(self, source: Source) -> Json:
+        """Return the value at the source's pointer.
+
+        Raises `Unavailable` where the source does not answer, `IntegrityError` where it answers nonsense, or where a
+        governed tool could have written it.
+        """
+        ...
+
+
+class ContentDigests(Protocol):
+    """Digests of files that an action names, so that an approval holds for their content. Called from any thread."""
+
+    def digest(self, names: Sequence[str]) -> dict[str, str]:
+        """Return SHA-256 as hex, by name, of each name that is a regular file here; `unreadable` where it cannot be."""
+        ...
+
+
+class Notifier(Protocol):
+    """Passes a question on to its approvers. Called from the owner's sweep; raises where it could not."""
+
+    def notify(self, wait: Wait, names: Sequence[str]) -> None:
+        """Tell these people that the wait is there; never what is in its parameters."""
+        ...
+
+
 class Conflict(Exception):
     """Rows that the commit was based on have moved; `keys` names them. Nothing of the commit stands."""
 
@@ -183,6 +213,10 @@ class Journal(Protocol):
 
     def enqueue(self, commit: Commit, *, lazy: bool = False) -> Ticket:
         """Queue a commit; returns at once. `lazy`: nobody waits for it, and it may be made with the next one."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of the rows that exist under a prefix, in order."""
         ...
 
     def receipts_of(self, action_id: str) -> list[tuple[Receipt, str]]:

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from navicert.core.syntax import canonical_policy, decode_policy, policy_hash, read_policy
+from navicert.syntax import canonical_policy, decode_policy, policy_hash, read_policy
 from navicert.model.errors import IntegrityError, PolicyError
 
 SEED = """policy: office

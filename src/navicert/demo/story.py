@@ -16,7 +16,7 @@ import navicert
 from navicert.adapters.store.archive import Archive, receipt_of
 from navicert.assemble import Home, make_home
 from navicert.audit import open_archive
-from navicert.core.syntax import read_policy
+from navicert.syntax import read_policy
 from navicert.demo.agent import Attempt, work
 from navicert.demo.tools import make_tools
 from navicert.demo.world import World

@@ -48,6 +48,8 @@ class Action(Value, frozen=True, kw_only=True):
 
     tool, operation: `email`, `send`. parameters: canonical JSON object (core.canonical). digest: SHA-256 hex over
     tool, operation and parameters. submitted_at: microseconds since the epoch, UTC. surface: where it was caught.
+    depends_on: handles of waiting actions that must be done first, as declared (R4.d). separation: between the caller
+    and the engine, where the surface knows it (`user`).
     """
 
     action_id: str
@@ -59,6 +61,8 @@ class Action(Value, frozen=True, kw_only=True):
     surface: str = "sdk"
     profile: ToolProfile | None = None
     wrappers: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    separation: str | None = None
 
     @property
     def name(self) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from navicert.model.action import Action
 from navicert.model.context import ContextEntry
-from navicert.model.identity import ActionIdentity
 from navicert.model.receipt import Receipt
 from navicert.model.value import Value
 
@@ -49,23 +47,6 @@ class Draft(Value, frozen=True, kw_only=True):
     subject: str = ""
 
 
-class Pending(Value, frozen=True, kw_only=True):
-    """A suspended action, as it will be taken up again: STEP_UP or DEFER, its action, identity and deadline."""
-
-    handle: str
-    verdict: str
-    action: Action
-    identity: ActionIdentity
-    session_id: str
-    reason_code: str
-    rules: tuple[str, ...]
-    approvers: tuple[str, ...]
-    risk: str
-    created_at: int
-    deadline: int
-    effective: bytes | None = None
-
-
 class Commit(Value, frozen=True, kw_only=True):
     """One atomic, durable change: all of it stands, or none (property 3)."""
 
@@ -77,6 +58,5 @@ class Commit(Value, frozen=True, kw_only=True):
     entries: tuple[tuple[str, int, ContextEntry], ...] = ()
     """(session id, place in that session's chain, entry)."""
     draft: Draft | None = None
-    pending: Pending | None = None
     policy: tuple[str, bytes] | None = None
     """Content hash and canonical bytes of a policy set to keep."""

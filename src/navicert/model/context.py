@@ -38,6 +38,16 @@ class OpenAction(Value, frozen=True, kw_only=True):
     ended: str = ""
 
 
+class Waiting(Value, frozen=True, kw_only=True):
+    """An action of the session that waits. resources: what it would write. depth: how many waits it hangs on, and it."""
+
+    handle: str
+    action_id: str
+    digest: str
+    resources: tuple[str, ...] = ()
+    depth: int = 1
+
+
 class Fact(Value, frozen=True, kw_only=True):
     """A statement about the environment, with its sources; two sources that disagree make it conflicting."""
 
@@ -79,7 +89,10 @@ class Observed(Value, frozen=True, kw_only=True, tag="observed"):
 
 
 class Attempt(Value, frozen=True, kw_only=True, tag="attempt"):
-    """An action was judged. Attempts count, whatever the verdict."""
+    """An action was judged. Attempts count, whatever the verdict. handle: of the wait that it began.
+
+    resources: what it would write. depth: how many waits hang on one another, with it.
+    """
 
     action_id: str
     name: str
@@ -88,6 +101,21 @@ class Attempt(Value, frozen=True, kw_only=True, tag="attempt"):
     owner: str
     at: int
     entities: tuple[str, ...] = ()
+    handle: str | None = None
+    resources: tuple[str, ...] = ()
+    depth: int = 1
+
+
+class Resolution(Value, frozen=True, kw_only=True, tag="resolution"):
+    """A wait was judged again: it ended, with this verdict, or asks anew (STEP_UP, DEFER)."""
+
+    handle: str
+    action_id: str
+    name: str
+    digest: str
+    verdict: Verdict
+    owner: str
+    at: int
 
 
 class Result(Value, frozen=True, kw_only=True, tag="result"):
@@ -117,7 +145,7 @@ class Ended(Value, frozen=True, kw_only=True, tag="ended"):
     at: int
 
 
-ContextEntry = Opened | UserSaid | Observed | Attempt | Result | Labelled | Ended
+ContextEntry = Opened | UserSaid | Observed | Attempt | Resolution | Result | Labelled | Ended
 
 
 class SessionContext(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -139,6 +167,7 @@ class SessionContext(Value, frozen=True, kw_only=True, omit_defaults=False):
     counts: dict[str, int] = {}
     verdicts: dict[str, int] = {}
     open: tuple[OpenAction, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     entities: tuple[str, ...] = ()
     entities_seen: int = 0
     facts: tuple[Fact, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from navicert.model.authority import Authority
 from navicert.model.errors import DenialKind
 from navicert.model.value import Value
 
@@ -36,7 +37,9 @@ class Decision(Value, frozen=True, kw_only=True):
     """What `evaluate` answers. `rules` are the ids of the determining rules, in file order.
 
     reason_code: stable word for machines. reason: a sentence for people. undetermined: the fields that were not known.
-    effective: the parameters that would run, canonical bytes, where the verdict is MODIFY.
+    effective: the parameters that would run, canonical bytes, where the verdict is MODIFY. approvals, backups,
+    escalate_s: of STEP_UP, as in `Rule`. depends_on: the waits that come first. authority: what the agent's authority
+    becomes, where a rule lowers it.
     """
 
     verdict: Verdict
@@ -49,6 +52,11 @@ class Decision(Value, frozen=True, kw_only=True):
     approvers: tuple[str, ...] = ()
     timeout_s: int | None = None
     risk: str = "medium"
+    approvals: int = 1
+    backups: tuple[str, ...] = ()
+    escalate_s: int | None = None
+    depends_on: tuple[str, ...] = ()
+    authority: Authority | None = None
 
 
 class Permit(Value, frozen=True, kw_only=True):

@@ -60,24 +60,38 @@ class ActionDenied(NavicertError):
 
     kind: the class of the refusal. reason: why. next_step: what may be tried next. action_id: names the action in
     `navicert show`. receipt_id: the decision receipt, or None where the refusal came before one could be written.
+    reason_code: stable word for machines (docs/reference/denials.md). rules: ids of the rules that refused.
     """
 
-    def __init__(
-        self, *, kind: DenialKind, reason: str, next_step: str, action_id: str, receipt_id: str | None = None
-    ) -> None:
+    def __init__(  # noqa: PLR0913 - the members of the denial contract
+        self, *, kind: DenialKind, reason: str, next_step: str, action_id: str, receipt_id: str | None = None,
+        reason_code: str = "", rules: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(f"{reason}. {next_step} [{kind.value} · {action_id}]")
         self.kind = kind
         self.reason = reason
         self.next_step = next_step
         self.action_id = action_id
         self.receipt_id = receipt_id
+        self.reason_code = reason_code
+        self.rules = rules
 
 
 class ActionSuspended(ActionDenied):
-    """The action waits (STEP_UP or DEFER); it has no effect while it waits (R1.b). `handle` names the wait."""
+    """The action waits; it has no effect while it waits (R1.b). `handle` names the wait, for `guard.resume(handle)`.
 
-    def __init__(self, *, reason: str, next_step: str, action_id: str, receipt_id: str, handle: str) -> None:
+    verdict: `STEP_UP` (a person decides) or `DEFER` (something is not known yet). deadline: microseconds since the
+    epoch, UTC; then the wait ends in DENY.
+    """
+
+    def __init__(  # noqa: PLR0913 - the members of the denial contract
+        self, *, reason: str, next_step: str, action_id: str, receipt_id: str | None, handle: str, verdict: str,
+        deadline: int, reason_code: str = "", rules: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(
-            kind=DenialKind.PENDING, reason=reason, next_step=next_step, action_id=action_id, receipt_id=receipt_id
-        )
+            kind=DenialKind.PENDING, reason=reason, next_step=next_step, action_id=action_id, receipt_id=receipt_id,
+            reason_code=reason_code, rules=rules,
+        )  # fmt: skip
         self.handle = handle
+        self.verdict = verdict
+        self.deadline = deadline

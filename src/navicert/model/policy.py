@@ -1,4 +1,4 @@
-"""PolicySet: what a policy file means, without where it stood (that is `core.syntax`'s business).
+"""PolicySet: what a policy file means, without where it stood (that is `syntax`'s business).
 
 * A condition is a field, an operator, a value. The fields of `match` are joined by AND.
 * A rule with `set_context` labels what its action returns; a rule with a decision decides; one may do both.
@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from navicert.model.action import ToolProfile
+from navicert.model.authority import Authority
 from navicert.model.decision import Classification, Verdict
 from navicert.model.labels import Labels
 from navicert.model.value import Json, Value
@@ -84,8 +85,46 @@ class Modification(Value, frozen=True, kw_only=True):
     value: Json = None
 
 
+class SourceKind(StrEnum):
+    """Where the value of a fact can be fetched from (R4.b)."""
+
+    FILE = "file"
+    HTTP = "http"
+    COMMAND = "command"
+    REQUESTER = "requester"
+
+
+class Source(Value, frozen=True, kw_only=True):
+    """One source of a fact. place: path, URL, or the question to the requester; words: a command and its arguments.
+
+    at: JSON pointer (RFC 6901) into what the source answers; empty for the whole.
+    """
+
+    kind: SourceKind
+    place: str = ""
+    words: tuple[str, ...] = ()
+    at: str = ""
+
+
+class FactSource(Value, frozen=True, kw_only=True):
+    """How a fact is found out while an action waits for it: every source must answer, and they must agree.
+
+    attempts: at most so many rounds. every_s: seconds between them. wait_s: the longest one round may take.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    attempts: int = 3
+    every_s: int = 10
+    wait_s: int = 5
+
+
 class Rule(Value, frozen=True, kw_only=True):
-    """One rule. A higher `priority` decides before a lower one; ids are unique in the set."""
+    """One rule. A higher `priority` decides before a lower one; ids are unique in the set.
+
+    approvals: how many persons must approve. backups: who may besides, after escalate_s seconds. approvers of a DEFER
+    rule are asked when nothing more can be found out. authority: what the agent's authority becomes where it matches.
+    """
 
     id: str
     name: str = ""
@@ -100,12 +139,19 @@ class Rule(Value, frozen=True, kw_only=True):
     approvers: tuple[str, ...] = ()
     timeout_s: int | None = None
     set_context: Labels | None = None
+    approvals: int = 1
+    backups: tuple[str, ...] = ()
+    escalate_s: int | None = None
+    authority: Authority | None = None
 
 
 class PolicySet(Value, frozen=True, kw_only=True):
     """One policy: id, version, posture, tool profiles, rules in file order.
 
     sticky_s: how long labels follow a principal and agent into new sessions. confidence_ppm: below it, DEFER (R3.c).
+    facts: how missing facts are found out. roles: what each role may use at most, as scope patterns; None for no
+    ceiling. supervisors: who approves what an agent of reduced authority does. cascade: how deep waits may hang on
+    waits (R4.f).
     """
 
     policy: str
@@ -115,3 +161,7 @@ class PolicySet(Value, frozen=True, kw_only=True):
     rules: tuple[Rule, ...] = ()
     sticky_s: int = 86_400
     confidence_ppm: int = 0
+    facts: tuple[FactSource, ...] = ()
+    roles: dict[str, tuple[str, ...]] | None = None
+    supervisors: tuple[str, ...] = ()
+    cascade: int = 3

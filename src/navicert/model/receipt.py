@@ -12,7 +12,7 @@ from typing import Literal
 from navicert.model.value import Value
 
 RECEIPT_VERSION = "navicert/1"
-Kind = Literal["decision", "resolution", "outcome", "boot", "key", "policy"]
+Kind = Literal["decision", "resolution", "outcome", "boot", "key", "policy", "authority", "approver"]
 
 
 class Log(Value, frozen=True, kw_only=True):
@@ -46,12 +46,13 @@ class ActionPart(Value, frozen=True, kw_only=True):
 
 
 class DelegationPart(Value, frozen=True, kw_only=True):
-    """One link of the delegation chain."""
+    """One link of the delegation chain. evidence: keyed digest of what conveyed it, or `asserted`."""
 
     delegator: str
     delegatee: str
     scope: tuple[str, ...]
     issued_at: str
+    evidence: str
     expires_at: str | None = None
 
 
@@ -101,11 +102,75 @@ class ContextPart(Value, frozen=True, kw_only=True):
 
 
 class DeferralPart(Value, frozen=True, kw_only=True):
-    """A wait: its handle, why, and when it ends in DENY."""
+    """A wait: its handle, why, and when it ends in DENY. In a resolution: how and when it was resolved (R4.g, R5).
+
+    method: `approval`, `facts`, `reevaluation`, `timeout`, `denial`, `dependency`, `authority`, `identity`. attempts:
+    how many attempts to find out facts were made. facts: commitment to them, each with source, time and problem.
+    """
 
     handle: str
     reason_code: str
     deadline: str
+    method: str | None = None
+    resolved_at: str | None = None
+    attempts: int | None = None
+    facts: str | None = None
+
+
+class KeyPart(Value, frozen=True, kw_only=True):
+    """A signing key that this record certifies (public part: raw Ed25519, or SEC1 point, base64url)."""
+
+    key_id: str
+    algorithm: str
+    public: str
+
+
+class ApprovalPart(Value, frozen=True, kw_only=True):
+    """One answer of a person. approver: keyed pseudonym. statement, name: commitments to what was signed, and by whom.
+
+    role: `approver`, `backup` or `requester`. signature: over the statement's bytes, base64url.
+    """
+
+    approver: str
+    name: str
+    answer: str
+    role: str
+    at: str
+    key_id: str
+    statement: str
+    signature: str
+
+
+class Revalidation(Value, frozen=True, kw_only=True):
+    """The identity as it was verified again, when a wait ended (R6.f). identity: the word; evidence: keyed digest."""
+
+    at: str
+    identity: str
+    evidence: str
+    scope: tuple[str, ...]
+
+
+class AuthorityPart(Value, frozen=True, kw_only=True):
+    """The authority that was judged on, and what it is after; epoch: of the row of all standings.
+
+    subject: whose, in an `authority` record; its `by` is who changed it, and `reason` a commitment.
+    """
+
+    before: str
+    after: str
+    epoch: int
+    subject: str | None = None
+    by: str | None = None
+    reason: str | None = None
+
+
+class ApproverPart(Value, frozen=True, kw_only=True):
+    """A person who may answer questions: keyed pseudonym, commitment to the name, and since or until when."""
+
+    approver: str
+    name: str
+    key: KeyPart
+    until: str | None = None
 
 
 class Execution(Value, frozen=True, kw_only=True):
@@ -118,14 +183,6 @@ class Execution(Value, frozen=True, kw_only=True):
     categories: tuple[str, ...]
     error: str | None = None
     settled_by: str | None = None
-
-
-class KeyPart(Value, frozen=True, kw_only=True):
-    """A signing key that this record certifies (public part: raw Ed25519, or SEC1 point, base64url)."""
-
-    key_id: str
-    algorithm: str
-    public: str
 
 
 class Signature(Value, frozen=True, kw_only=True):
@@ -152,7 +209,11 @@ class Receipt(Value, frozen=True, kw_only=True):
     decision: DecisionPart | None = None
     context: ContextPart | None = None
     deferral: DeferralPart | None = None
+    approval: tuple[ApprovalPart, ...] | None = None
+    revalidation: Revalidation | None = None
+    authority: AuthorityPart | None = None
     execution: Execution | None = None
     completes: str | None = None
     key: KeyPart | None = None
+    approver: ApproverPart | None = None
     policy: PolicyPart | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from navicert.model.authority import Standings
 from navicert.model.context import SessionContext
 from navicert.model.labels import NOTHING, Labels
+from navicert.model.suspension import Approvers, Over, Wait
 from navicert.model.value import Value
 
 
@@ -49,5 +51,9 @@ ROWS: dict[str, type[Value]] = {
     "tally": TallyRing,
     "flight": InFlight,
     "policy": InForce,
+    "authority": Standings,
+    "wait": Wait,
+    "over": Over,
+    "approvers": Approvers,
 }
 """Row keys are `kind/rest`; the kind tells the type of the value."""

@@ -16,7 +16,7 @@ import msgspec
 from navicert.core.accumulate import accumulate, begin
 from navicert.core.digest import action_digest, bytes_digest, context_digest
 from navicert.core.seal import commit_to, disclosure, unb64
-from navicert.core.syntax import decode_policy, policy_hash
+from navicert.syntax import decode_policy, policy_hash
 from navicert.model.context import Attempt, ContextEntry, Opened, Result, SessionContext
 from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.policy import PolicySet

@@ -6,7 +6,7 @@ import pytest
 
 from navicert.core.compile import compile_policy
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, either, every, negate
-from navicert.core.syntax import read_policy
+from navicert.syntax import read_policy
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.decision import Verdict
 

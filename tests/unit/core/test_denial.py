@@ -9,7 +9,7 @@ import pytest
 
 import navicert
 from navicert.core.denial import contract, profile_to_paste
-from navicert.core.syntax import read_policy
+from navicert.syntax import read_policy
 from navicert.model.action import Action, Effect
 from navicert.model.errors import ActionDenied, ActionSuspended, DenialKind
 

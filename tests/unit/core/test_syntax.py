@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from navicert.core.syntax import canonical_policy, decode_policy, policy_hash, read_policy
+from navicert.syntax import canonical_policy, decode_policy, policy_hash, read_policy
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.decision import Classification, Verdict
 from navicert.model.errors import IntegrityError, PolicyError

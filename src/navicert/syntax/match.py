@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from navicert.core.syntax import words
-from navicert.core.syntax.fields import (
+from navicert.syntax import words
+from navicert.syntax.fields import (
     AMONG,
     APPLIES,
     KEYS,
@@ -28,7 +28,7 @@ from navicert.core.syntax.fields import (
     TALLIES,
     Type,
 )
-from navicert.core.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
+from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
 from navicert.model.action import Effect
 from navicert.model.labels import Level
 from navicert.model.policy import Condition, Operator, Tally

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from navicert.core.syntax.form import canonical_policy, decode_policy, policy_hash
-from navicert.core.syntax.policy import Spans, read_policy
+from navicert.syntax.form import canonical_policy, decode_policy, policy_hash
+from navicert.syntax.policy import Spans, read_policy
 
 __all__ = ["Spans", "canonical_policy", "decode_policy", "policy_hash", "read_policy"]

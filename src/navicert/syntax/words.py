@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import re2
 
-from navicert.core.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
+from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
 from navicert.model.value import Json
 
 MAX_ID = 100

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from navicert.core.syntax import words
-from navicert.core.syntax.match import TOOL_NAME, read_match
-from navicert.core.syntax.reader import Fault, Node, Place, Scalar, Table, kind, read_yaml, shown
+from navicert.syntax import words
+from navicert.syntax.match import TOOL_NAME, read_match
+from navicert.syntax.reader import Fault, Node, Place, Scalar, Table, kind, read_yaml, shown
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.decision import Classification, Verdict
 from navicert.model.errors import PolicyError
