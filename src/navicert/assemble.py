@@ -12,10 +12,15 @@ from typing import Final
 
 import msgspec
 
+from navicert.adapters.contents.files import FileDigests
 from navicert.adapters.detect.patterns import ParameterPatterns, PatternClassifier
 from navicert.adapters.detect.protected import ProtectedResources
 from navicert.adapters.disclose.subject_keys import SubjectKeys
 from navicert.adapters.identity.development import DevelopmentIdentity
+from navicert.adapters.notify.command import CommandNotifier
+from navicert.adapters.resolve.command import CommandResolver
+from navicert.adapters.resolve.files import FileResolver
+from navicert.adapters.resolve.http import HttpResolver
 from navicert.adapters.secret_file import read_secret, write_secret
 from navicert.adapters.sign.file_key import FileKey, load_key, new_key, save_key
 from navicert.adapters.store.sqlite import SqliteJournal
@@ -27,12 +32,14 @@ from navicert.core.compile import CompiledPolicy, compile_policy
 from navicert.core.draft import Scribe
 from navicert.core.seal import b64
 from navicert.core.signature import ED25519
-from navicert.syntax import canonical_policy, policy_hash, read_policy
 from navicert.core.times import rfc3339
 from navicert.engine.engine import Engine
-from navicert.engine.workings import Settings
+from navicert.engine.workings import Ports, Settings
 from navicert.model.errors import IntegrityError, PolicyError
+from navicert.model.policy import PolicySet, SourceKind
 from navicert.model.trust import Trust, TrustedKey
+from navicert.ports import IdentityVerifier, Resolver
+from navicert.syntax import canonical_policy, policy_hash, read_policy
 
 STARTER_POLICY: Final = """\
 # The policy of this deployment. Language: docs/reference/policy-language.md
@@ -85,23 +92,31 @@ class Assembled:
         )
         journal.purge(before=clock.now() - config.retention_days * 86_400_000_000)
         self.journal = journal
+        self._protected = ProtectedResources((home.folder, self._policy_path))
+        self._protected.also(fact_files(policy.policy))
         self.engine = Engine(
-            journal=journal,
-            clock=clock,
-            ids=self.ids,
-            verifier=DevelopmentIdentity(config.service),
-            detectors=(ProtectedResources((home.folder, self._policy_path)), ParameterPatterns()),
-            classifiers=(PatternClassifier(),),
+            Ports(
+                journal=journal,
+                clock=clock,
+                ids=self.ids,
+                verifier=make_verifier(home.folder, config),
+                detectors=(self._protected, ParameterPatterns()),
+                classifiers=(PatternClassifier(),),
+                resolvers=make_resolvers(),
+                contents=FileDigests(),
+                notifier=CommandNotifier(config.notify, config.measure_s) if config.notify else None,
+            ),
             policy=policy,
             policy_bytes=data,
             settings=Settings(
                 issuer=self.ids.new("eng"),
-                # in this process, agent and engine share everything; another owner comes with the resident service
+                # in one process, agent and engine share everything; a resident owner knows who is at the other end
                 scribe=Scribe(pseudonym=pseudonym, salt=self.ids.salt, separation="none"),
                 commit_s=config.commit_s,
                 measure_s=config.measure_s,
                 permit_s=config.permit_s,
                 wait_s=config.wait_s,
+                in_band_s=config.in_band_s,
             ),
         )
 
@@ -118,6 +133,7 @@ class Assembled:
         stamp = _stamp(self._policy_path)
         self._stamp = stamp  # a broken file is reported once, not again at every action
         policy, data = load_policy(self._policy_path)
+        self._protected.also(fact_files(policy.policy))  # what policy rests on, governed tools do not write
         self.engine.adopt(policy, data)
 
     def close(self) -> None:
@@ -168,6 +184,35 @@ def load_policy(path: Path) -> tuple[CompiledPolicy, bytes]:
     policy, _ = read_policy(text, str(path))
     whole = with_builtin(policy)
     return compile_policy(whole, policy_hash(whole)), canonical_policy(whole)
+
+
+def make_verifier(home: Path, config: Config) -> IdentityVerifier:
+    """Return the verifier that the configuration asks for; raises `PolicyError` where a field is out of bounds."""
+    if isinstance(config.identity, str):
+        return DevelopmentIdentity(config.service)
+    from navicert.adapters.identity.token import TokenIdentity
+
+    try:
+        return TokenIdentity(config.identity, home, config.service)
+    except PolicyError as error:
+        raise PolicyError(f"{home / FILE}: identity: {error}; see docs/reference/configuration.md") from None
+
+
+def make_resolvers() -> dict[SourceKind, Resolver]:
+    """Return who asks which kind of source."""
+    return {
+        SourceKind.FILE: FileResolver(),
+        SourceKind.HTTP: HttpResolver(),
+        SourceKind.COMMAND: CommandResolver(),
+    }
+
+
+def fact_files(policy: PolicySet) -> tuple[Path, ...]:
+    """Return the files and programs that facts come from: governed tools must not write them (R4.b)."""
+    sources = [source for fact in policy.facts for source in fact.sources]
+    files = [source.place for source in sources if source.kind is SourceKind.FILE]
+    programs = [source.words[0] for source in sources if source.kind is SourceKind.COMMAND]
+    return tuple(Path(name) for name in (*files, *programs))
 
 
 def make_pseudonym(key: bytes) -> Callable[[str], str]:

@@ -7,21 +7,45 @@ from typing import Final
 
 import msgspec
 
-from navicert.syntax.reader import Fault, read_yaml
-from navicert.syntax.words import json
 from navicert.model.errors import PolicyError
 from navicert.model.value import Value
+from navicert.syntax.reader import Fault, read_yaml
+from navicert.syntax.words import json
 
 HOME: Final = ".navicert"
 FILE: Final = "navicert.yaml"
+
+
+class TokenConfig(Value, frozen=True, kw_only=True):
+    """How access tokens are verified (R6.c).
+
+    issuer, audience: what `iss` and `aud` must be. keys: the issuer's JWK set, as a file relative to the home folder or
+    an https address. algorithms: the signatures accepted. type: the `typ` of the token. agent_claim: where the agent
+    stands (`azp`, or else `client_id`); dots go into objects. roles_claim, scope_claim: where these stand.
+    revocations: the revocation list, as `keys`. keys_fresh_s, revocation_fresh_s: for how long keys from an address,
+    and a revocation list, may be used. max_age_s: how old a token may be, whatever its expiry.
+    """
+
+    issuer: str
+    audience: str
+    keys: str
+    algorithms: tuple[str, ...] = ("EdDSA", "Ed25519", "ES256", "RS256")
+    type: str = "at+jwt"
+    agent_claim: str = "azp"
+    roles_claim: str = "roles"
+    scope_claim: str = "scope"
+    revocations: str | None = None
+    keys_fresh_s: float = 300.0
+    revocation_fresh_s: float = 60.0
+    max_age_s: float | None = None
 
 
 class Config(Value, frozen=True, kw_only=True):
     """One deployment.
 
     origin: name of this log, as verifiers will know it. service: the service identity (R6.a). policy: file, relative to
-    the home folder. identity: `development` is the only one yet. measure_s: deadline for detectors and identity.
-    commit_s: deadline for the store. permit_s: how long a permit is good. wait_s: default deadline of a wait.
+    the home folder. identity: `development`, or how tokens are verified. measure_s: deadline for detectors and
+    identity. commit_s: deadline for the store. permit_s: how long a permit is good. wait_s: default deadline of a wait.
     in_band_s: how long a call waits for a person or a fact before it hands out a handle. retention_days: how long an
     ended session's context is kept. socket: where the resident owner listens, relative to the home folder. users: names
     or numbers of the operating-system users who may connect to it, besides the owner's own. listen: host and port for
@@ -31,7 +55,7 @@ class Config(Value, frozen=True, kw_only=True):
     origin: str
     service: str
     policy: str = "policy.yaml"
-    identity: str = "development"
+    identity: str | TokenConfig = "development"
     measure_s: float = 2.0
     commit_s: float = 5.0
     permit_s: float = 300.0
@@ -40,6 +64,7 @@ class Config(Value, frozen=True, kw_only=True):
     retention_days: int = 30
     socket: str = "navicert.sock"
     users: tuple[str | int, ...] = ()
+    people: tuple[str | int, ...] = ()
     listen: str | None = None
     notify: tuple[str, ...] = ()
 
@@ -68,6 +93,9 @@ def read_config(home: Path) -> Config:
         raise PolicyError(
             f"{path}: {str(error)[:1].lower()}{str(error)[1:]}; see docs/reference/configuration.md"
         ) from None
-    if config.identity != "development":
-        raise PolicyError(f"{path}: identity `{config.identity}` is not known; `development` is the only one yet")
+    if isinstance(config.identity, str) and config.identity != "development":
+        raise PolicyError(
+            f"{path}: identity `{config.identity}` is not known; write `development`, or a mapping with issuer, "
+            "audience and keys"
+        )
     return config

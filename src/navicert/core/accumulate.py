@@ -23,9 +23,11 @@ from navicert.model.context import (
     OpenAction,
     Opened,
     PriorAction,
+    Resolution,
     Result,
     SessionContext,
     UserSaid,
+    Waiting,
 )
 from navicert.model.decision import Verdict
 from navicert.model.errors import IntegrityError
@@ -38,6 +40,9 @@ NAMES: Final = 256
 FACTS: Final = 64
 OPEN: Final = 128
 OTHER: Final = "(other)"
+WAITING: Final = 32
+"""So many actions of one session may wait at once."""
+_WAITING: Final = frozenset({Verdict.STEP_UP, Verdict.DEFER})
 _PERMITTING: Final = frozenset({Verdict.ALLOW, Verdict.MODIFY})
 _replace = msgspec.structs.replace
 
@@ -71,6 +76,8 @@ def accumulate(context: SessionContext, entry: ContextEntry) -> SessionContext:
     match entry:
         case Attempt():
             return _attempt(grown, entry)
+        case Resolution():
+            return _resolution(grown, entry)
         case Result():
             return _result(grown, entry)
         case UserSaid():
@@ -108,6 +115,16 @@ def _attempt(context: SessionContext, entry: Attempt) -> SessionContext:
             *opened,
             OpenAction(action_id=entry.action_id, name=entry.name, digest=entry.digest, owner=entry.owner, at=entry.at),
         )
+    waiting = context.waiting
+    if entry.handle is not None:
+        wait = Waiting(
+            handle=entry.handle,
+            action_id=entry.action_id,
+            digest=entry.digest,
+            resources=entry.resources,
+            depth=entry.depth,
+        )
+        waiting = (*waiting, wait)
     fresh = tuple(dict.fromkeys(text for text in entry.entities if text not in context.entities))
     return _replace(
         context,
@@ -115,9 +132,34 @@ def _attempt(context: SessionContext, entry: Attempt) -> SessionContext:
         counts={**context.counts, name: context.counts.get(name, 0) + 1},
         verdicts={**context.verdicts, entry.verdict.value: context.verdicts.get(entry.verdict.value, 0) + 1},
         open=opened,
+        waiting=waiting,
         entities=(*context.entities, *fresh)[-ENTITIES:],
         entities_seen=context.entities_seen + len(fresh),
         pace=(*context.pace[-PACE + 1 :], entry.at),
+    )
+
+
+def _resolution(context: SessionContext, entry: Resolution) -> SessionContext:
+    """A wait that ended is let go, and is open where it was released; one that asks anew goes on waiting."""
+    waiting = context.waiting
+    if entry.verdict not in _WAITING:
+        waiting = tuple(item for item in waiting if item.handle != entry.handle)
+    opened = context.open
+    if entry.verdict in _PERMITTING:
+        opened = (
+            *opened,
+            OpenAction(action_id=entry.action_id, name=entry.name, digest=entry.digest, owner=entry.owner, at=entry.at),
+        )
+    recent = tuple(
+        _replace(item, verdict=entry.verdict) if item.action_id == entry.action_id else item for item in context.recent
+    )
+    counted = context.verdicts.get(entry.verdict.value, 0) + 1
+    return _replace(
+        context,
+        waiting=waiting,
+        open=opened,
+        recent=recent,
+        verdicts={**context.verdicts, entry.verdict.value: counted},
     )
 
 

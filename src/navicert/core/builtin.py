@@ -1,6 +1,8 @@
-"""The rule that stands over every policy: the governed cannot reach the governor (property 10).
+"""The rules that no policy file writes; their names are reserved.
 
-It is part of the policy set, so of its content hash and of every receipt that it decides. Its name is reserved.
+* `navicert.protected` stands over every policy: the governed cannot reach the governor (property 10). It is part of
+  the policy set, so of its content hash and of every receipt that it decides.
+* `navicert.supervision` asks the supervisors where an agent's authority is reduced.
 """
 
 from __future__ import annotations
@@ -24,6 +26,18 @@ PROTECTED: Final = Rule(
     reason="this touches a protected resource",
     risk="critical",
 )
+
+
+def supervision(supervisors: tuple[str, ...]) -> Rule:
+    """Return the rule that asks the supervisors."""
+    return Rule(
+        id="navicert.supervision",
+        name="an agent of reduced authority acts only with a supervisor's approval",
+        decision=Verdict.STEP_UP,
+        reason="the authority of this agent is reduced; a supervisor must approve this",
+        risk="high",
+        approvers=supervisors,
+    )
 
 
 def with_builtin(policy: PolicySet) -> PolicySet:

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
+from navicert.core.builtin import supervision
+from navicert.core.digest import rule_digest
 from navicert.core.fields import ABSENT, ROLES, UNKNOWN, Many, Subject, amount_micros, getter
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, either, every, negate
 from navicert.core.operators import Test, equals, test_of
@@ -30,15 +32,22 @@ _CACHE: Final = 4096
 class CompiledRule:
     """A rule with its predicate, and the predicate of each field, for telling what was undetermined."""
 
-    __slots__ = ("_parts", "matches", "rule")
+    __slots__ = ("_hash", "_parts", "matches", "rule")
 
     def __init__(self, rule: Rule) -> None:
         restricting = rule.decision not in PERMITTING
         self.rule = rule
+        self._hash = ""
         conditions = [item for item in rule.match if item.field not in {"tool", "operation"}]
         self._parts = [(item.field, _condition(item, restricting=restricting)) for item in conditions]
         self._parts += [(item.kind, _tally(item)) for item in rule.tallies]
         self.matches = _all([predicate for _, predicate in self._parts])
+
+    @property
+    def hash(self) -> str:
+        """The rule's content hash: what an approval is given for (SPEC.md, Settled)."""
+        self._hash = self._hash or rule_digest(self.rule)
+        return self._hash
 
     def undetermined_fields(self, subject: Subject) -> tuple[str, ...]:
         """Return the fields of this rule whose conditions are undetermined, for the receipt and for people."""
@@ -48,7 +57,7 @@ class CompiledRule:
 class Candidates:
     """The rules that can concern one tool: forbidden, then by descending priority, and those that label."""
 
-    __slots__ = ("forbidden", "groups", "labelling", "tallies")
+    __slots__ = ("forbidden", "groups", "labelling", "lowering", "tallies")
 
     def __init__(self, rules: list[CompiledRule]) -> None:
         deciding = [item for item in rules if item.rule.decision is not None]
@@ -57,24 +66,32 @@ class Candidates:
         others.sort(key=lambda item: -item.rule.priority)  # stable: file order within a priority
         self.groups = tuple(tuple(group) for _, group in groupby(others, key=lambda item: item.rule.priority))
         self.labelling = tuple(item for item in rules if item.rule.set_context is not None)
+        self.lowering = tuple(item for item in rules if item.rule.authority is not None)
         self.tallies = tuple({tally: None for item in rules for tally in item.rule.tallies})
 
 
 class CompiledPolicy:
     """A policy set, ready to be evaluated. `hash` is its content hash."""
 
-    __slots__ = ("_candidates", "_rules", "hash", "policy", "profiles")
+    __slots__ = ("_candidates", "_rules", "hash", "policy", "profiles", "supervision")
 
     def __init__(self, policy: PolicySet, content_hash: str) -> None:
         self.policy = policy
         self.hash = content_hash
         self.profiles = {profile.tool: profile for profile in policy.tools}
         self._rules = [CompiledRule(rule) for rule in policy.rules]
+        self.supervision = CompiledRule(supervision(policy.supervisors)) if policy.supervisors else None
         self._candidates: dict[tuple[str, str], Candidates] = {}
 
     def profile(self, name: str, declared: ToolProfile | None) -> ToolProfile | None:
         """Return what the tool is known to do: the policy's word, else the developer's, else None."""
         return self.profiles.get(name, declared)
+
+    def hashes(self, rule_ids: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """Return the content hash of each of these rules, by id."""
+        every = self._rules if self.supervision is None else [*self._rules, self.supervision]
+        found = {item.rule.id: item for item in every}
+        return tuple((rule_id, found[rule_id].hash) for rule_id in rule_ids if rule_id in found)
 
     def candidates(self, tool: str, operation: str) -> Candidates:
         """Return the rules that can concern a tool; found once per tool."""

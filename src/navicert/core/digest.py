@@ -6,9 +6,11 @@ from hashlib import sha256
 
 from navicert.core.canonical import state_bytes
 from navicert.model.context import SessionContext
+from navicert.model.policy import Rule
 
 _ACTION = b"navicert/action/1\0"
 _ENTRY = b"navicert/entry/1\0"
+_RULE = b"navicert/rule/1\0"
 _CONTEXT = b"navicert/context/1\0"
 
 
@@ -26,6 +28,11 @@ def entry_digest(previous: str, entry: bytes) -> str:
 def context_digest(context: SessionContext) -> str:
     """Return the digest of a whole accumulated context; its salt keeps it unguessable."""
     return sha256(_CONTEXT + state_bytes(context)).hexdigest()
+
+
+def rule_digest(rule: Rule) -> str:
+    """Return a rule's content hash; its place in the file, comments and layout do not count."""
+    return sha256(_RULE + state_bytes(rule)).hexdigest()
 
 
 def bytes_digest(data: bytes) -> str:

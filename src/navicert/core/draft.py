@@ -10,13 +10,15 @@ from collections.abc import Callable
 
 import msgspec
 
+from navicert.core.answers import Heard
 from navicert.core.canonical import percent, state_bytes
 from navicert.core.digest import bytes_digest, context_digest
 from navicert.core.seal import b64, commit_to, plain_disclosure
 from navicert.core.times import rfc3339
 from navicert.model.action import Action, ToolProfile
+from navicert.model.authority import Authority, Standing
 from navicert.model.commit import Draft
-from navicert.model.context import SessionContext
+from navicert.model.context import Fact, SessionContext
 from navicert.model.decision import Decision, Permit, Verdict
 from navicert.model.evaluation import EvaluationInput, SharedFacts
 from navicert.model.identity import ActionIdentity, Evidence
@@ -25,19 +27,25 @@ from navicert.model.policy import PolicySet
 from navicert.model.receipt import (
     RECEIPT_VERSION,
     ActionPart,
+    ApprovalPart,
+    ApproverPart,
+    AuthorityPart,
     ContextPart,
     DecisionPart,
     DeferralPart,
     DelegationPart,
     Execution,
+    KeyPart,
     Kind,
     Log,
     PolicyPart,
     Receipt,
     Requester,
+    Revalidation,
     Signature,
 )
 from navicert.model.signals import Signals
+from navicert.model.suspension import Approver, Try
 from navicert.model.value import Value
 
 NO_LOG = Log(origin="", seq=0, prev="")
@@ -53,6 +61,9 @@ class Evaluated(Value, frozen=True, kw_only=True):
     signals: Signals = Signals()
     profile: ToolProfile | None = None
     evidence: tuple[Evidence, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    answered: tuple[str, ...] = ()
+    revalidated: ActionIdentity | None = None
 
 
 class Scribe(Value, frozen=True, kw_only=True):
@@ -97,6 +108,24 @@ class Judgement(Value, frozen=True, kw_only=True):
     after: SessionContext | None = None
     handle: str | None = None
     deadline: int | None = None
+    authority: AuthorityPart | None = None
+
+
+class Resolved(Value, frozen=True, kw_only=True):
+    """How a wait was judged again, as its resolution receipt tells it beside the judgement (R4.g, R6.b).
+
+    decision: SHA-256 of the receipt that suspended the action. identity: as it was verified again; the judgement's is
+    that of the submission, preserved. method: see `DeferralPart`. reason_code: why it waited.
+    """
+
+    decision: str
+    identity: ActionIdentity
+    method: str
+    reason_code: str
+    handle: str
+    deadline: int
+    heard: tuple[Heard, ...] = ()
+    tries: tuple[Try, ...] = ()
 
 
 class Ending(Value, frozen=True, kw_only=True):
@@ -120,9 +149,56 @@ class Ending(Value, frozen=True, kw_only=True):
 
 def decision_draft(scribe: Scribe, judged: Judgement) -> Draft:
     """Return the decision receipt of one judged action, with its disclosures."""
+    hidden = _Disclosures(scribe.salt)
+    receipt = _decision(scribe, judged, hidden, None)
+    return Draft(receipt=receipt, disclosures=tuple(hidden.items), subject=scribe.pseudonym(judged.identity.human))
+
+
+def resolution_draft(scribe: Scribe, judged: Judgement, resolved: Resolved) -> Draft:
+    """Return the resolution receipt of an action that waited: it ended, or is asked anew."""
+    hidden = _Disclosures(scribe.salt)
+    decided = _decision(scribe, judged, hidden, resolved.identity)
+    receipt = msgspec.structs.replace(
+        decided,
+        kind="resolution",
+        completes=resolved.decision,
+        deferral=DeferralPart(
+            handle=resolved.handle,
+            reason_code=resolved.reason_code,
+            deadline=rfc3339(resolved.deadline),
+            method=resolved.method,
+            resolved_at=rfc3339(judged.now),
+            attempts=len(resolved.tries),
+            facts=hidden.commit("/deferral/facts", msgspec.json.encode(resolved.tries)),
+        ),
+        approval=tuple(_approval(scribe, hidden, index, item) for index, item in enumerate(resolved.heard)) or None,
+        revalidation=Revalidation(
+            at=rfc3339(judged.now),
+            identity=_identity_word(resolved.identity),
+            evidence=scribe.pseudonym(bytes_digest(msgspec.json.encode(resolved.identity.evidence, order="sorted"))),
+            scope=tuple(percent(pattern) for pattern in resolved.identity.scope),
+        ),
+    )
+    return Draft(receipt=receipt, disclosures=tuple(hidden.items), subject=scribe.pseudonym(judged.identity.human))
+
+
+def _approval(scribe: Scribe, hidden: _Disclosures, index: int, item: Heard) -> ApprovalPart:
+    statement = item.statement
+    return ApprovalPart(
+        approver=scribe.pseudonym(statement.approver),
+        name=hidden.commit(f"/approval/{index}/name", _text(statement.approver)),
+        answer=statement.answer.value,
+        role=item.role,
+        at=rfc3339(statement.at),
+        key_id=statement.key_id,
+        statement=hidden.commit(f"/approval/{index}/statement", _text(item.vote.statement.decode())),
+        signature=b64(item.vote.signature),
+    )
+
+
+def _decision(scribe: Scribe, judged: Judgement, hidden: _Disclosures, revalidated: ActionIdentity | None) -> Receipt:
     action, effective, identity, decision = judged.action, judged.effective, judged.identity, judged.decision
     given, now = judged.given, judged.now
-    hidden = _Disclosures(scribe.salt)
     human = scribe.pseudonym(identity.human)
     evidence = msgspec.json.encode(identity.evidence, order="sorted")
     evaluated = Evaluated(
@@ -132,15 +208,18 @@ def decision_draft(scribe: Scribe, judged: Judgement) -> Draft:
         signals=given.signals if given else Signals(),
         profile=judged.profile,
         evidence=identity.evidence,
+        facts=given.facts if given else (),
+        answered=given.answered if given else (),
+        revalidated=revalidated,
     )
-    receipt = Receipt(
+    return Receipt(
         version=RECEIPT_VERSION,
         kind="decision",
         receipt_id=judged.receipt_id,
         at=rfc3339(now),
         log=NO_LOG,
         signature=NO_SIGNATURE,
-        separation=scribe.separation,
+        separation=action.separation or scribe.separation,
         action=ActionPart(
             id=action.action_id,
             timestamp=rfc3339(action.submitted_at),
@@ -166,6 +245,9 @@ def decision_draft(scribe: Scribe, judged: Judgement) -> Draft:
                     delegatee=percent(link.delegatee),
                     scope=tuple(percent(pattern) for pattern in link.scope),
                     issued_at=rfc3339(link.issued_at),
+                    evidence=scribe.pseudonym(bytes_digest(state_bytes(link.evidence)))
+                    if link.evidence
+                    else "asserted",
                     expires_at=rfc3339(link.expires_at) if link.expires_at is not None else None,
                 )
                 for link in identity.delegation
@@ -184,8 +266,8 @@ def decision_draft(scribe: Scribe, judged: Judgement) -> Draft:
         ),
         context=_context_part(given.context, judged.after, given.labels) if given and judged.after else None,
         deferral=_deferral_part(judged),
+        authority=judged.authority,
     )
-    return Draft(receipt=receipt, disclosures=tuple(hidden.items), subject=human)
 
 
 def outcome_draft(scribe: Scribe, ending: Ending) -> Draft:
@@ -201,7 +283,10 @@ def outcome_draft(scribe: Scribe, ending: Ending) -> Draft:
         log=NO_LOG,
         session=None,
         signature=NO_SIGNATURE,
-        separation=scribe.separation,
+        deferral=None,
+        approval=None,
+        revalidation=None,
+        authority=None,
         context=msgspec.structs.replace(context, head=ending.after.head, length=ending.after.length)
         if context
         else None,
@@ -220,8 +305,42 @@ def outcome_draft(scribe: Scribe, ending: Ending) -> Draft:
     return Draft(receipt=receipt, disclosures=tuple(hidden.items), subject=subject)
 
 
+def authority_draft(  # noqa: PLR0913 - what a change of authority is made of
+    scribe: Scribe, *, receipt_id: str, now: int, subject: str, before: Authority, after: Standing, epoch: int
+) -> Draft:
+    """Return the record of a change of authority; why and by whom are disclosed beside it."""
+    hidden = _Disclosures(scribe.salt)
+    by = scribe.pseudonym(after.by)
+    part = AuthorityPart(
+        before=before.value,
+        after=after.state.value,
+        epoch=epoch,
+        subject=percent(subject),
+        by=by,
+        reason=hidden.commit("/authority/reason", msgspec.json.encode({"by": after.by, "reason": after.reason})),
+    )
+    record = record_draft(scribe, "authority", receipt_id=receipt_id, now=now)
+    receipt = msgspec.structs.replace(record.receipt, authority=part)
+    return Draft(receipt=receipt, disclosures=tuple(hidden.items), subject=by)
+
+
+def approver_draft(scribe: Scribe, person: Approver, *, receipt_id: str, now: int) -> Draft:
+    """Return the record of an approver who is enrolled, or no longer."""
+    hidden = _Disclosures(scribe.salt)
+    pseudonym = scribe.pseudonym(person.name)
+    part = ApproverPart(
+        approver=pseudonym,
+        name=hidden.commit("/approver/name", _text(person.name)),
+        key=KeyPart(key_id=person.key_id, algorithm=person.algorithm, public=person.public),
+        until=rfc3339(person.until) if person.until is not None else None,
+    )
+    record = record_draft(scribe, "approver", receipt_id=receipt_id, now=now)
+    receipt = msgspec.structs.replace(record.receipt, approver=part)
+    return Draft(receipt=receipt, disclosures=tuple(hidden.items), subject=pseudonym)
+
+
 def record_draft(scribe: Scribe, kind: Kind, *, receipt_id: str, now: int, policy: PolicyPart | None = None) -> Draft:
-    """Return a record of the log's own: `boot` or `policy`."""
+    """Return a record of the log's own: `boot` or `policy`; the ground of the others."""
     return Draft(
         receipt=Receipt(
             version=RECEIPT_VERSION,

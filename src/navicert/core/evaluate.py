@@ -2,13 +2,16 @@
 
 A pure function: the same input and the same policy set give the same decision (R3.e). In order of precedence:
 
- 0. An action outside the identity's scope, of an unknown tool, or with an ambiguous destination: DENY.
+ 0. An action of an agent without authority, outside the identity's scope, of an unknown tool, or with an ambiguous
+    destination: DENY.
  1. A forbidden rule that matches: DENY. Nothing overrides it.
  2. (Compositional risk of the sequence: its rules come with the rest of the policy language.)
  3. Baseline: the matching rules of the highest priority, merged; or the posture where none matches.
  4. Uncertainty: an undetermined rule that could change the answer, a conflict, low confidence: DEFER.
  5. (Alignment with the request: tightens what is left; comes with intent and provenance.)
- 6. Otherwise the baseline.
+ 6. Otherwise the baseline; where authority is reduced and it permits, a supervisor is asked.
+
+A rule that people have answered for this very action (`given.answered`) asks no more.
 """
 
 from __future__ import annotations
@@ -19,18 +22,24 @@ from navicert.core.kleene import TRUE, UNDETERMINED
 from navicert.core.modify import CannotModify, modify
 from navicert.core.text import ambiguous
 from navicert.model.action import Effect
+from navicert.model.authority import LADDER, Authority
 from navicert.model.decision import Classification, Decision, Verdict
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.labels import NOTHING, Labels
 from navicert.model.policy import Modification, Posture, Rule
 
 _FIXED = frozenset({Verdict.ALLOW, Verdict.DENY})
+_ASKING = frozenset({Verdict.STEP_UP, Verdict.DEFER})
+_STOPPED = frozenset({Authority.SUSPENDED, Authority.REVOKED})
 _RISKS = ("low", "medium", "high", "critical")
 
 
 def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
     """Return the decision on one action; for MODIFY, `effective` holds the parameters to judge next."""
     action = given.action
+    authority = given.shared.authority
+    if authority in _STOPPED:
+        return _deny(f"authority_{authority.value}", f"the authority to act is {authority.value}")
     profile = policy.profile(action.name, action.profile)
     if profile is None:
         return _deny("unknown_tool", f"the tool `{action.name}` is not declared")
@@ -51,12 +60,20 @@ def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
             open_forbidden.append(item)
 
     matched, undetermined = _highest(candidates, subject)  # step 3
-    baseline = _baseline(matched, action.parameters) if matched else _posture(policy.policy.posture, profile.effect)
+    if matched:
+        baseline = _baseline(matched, action.parameters, given.answered)
+    else:
+        baseline = _posture(policy.policy.posture, profile.effect)
     if open_forbidden and baseline.verdict is not Verdict.DENY:
         return _defer("forbidden_undetermined", open_forbidden, subject)
     if baseline.reason_code == "rules_conflict":
         return baseline
-    changing = [item for item in undetermined if _could_change(item.rule, matched, baseline)]
+    changing = [
+        item
+        for item in undetermined
+        if _could_change(item.rule, matched, baseline)
+        and not (item.rule.decision in _ASKING and item.hash in given.answered)
+    ]
     if changing:  # step 4, R3.c
         return _defer("context_missing", changing, subject)
     confidence = given.signals.confidence_ppm
@@ -68,7 +85,36 @@ def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
             classification=Classification.CONTEXT_DEFER,
             rules=baseline.rules,
         )
+    if baseline.verdict is Verdict.ALLOW and _supervised(authority, profile.effect):
+        return _supervision(baseline, policy.supervision, given.answered)
     return baseline  # step 6
+
+
+def lowered(given: EvaluationInput, policy: CompiledPolicy) -> tuple[Authority, str] | None:
+    """Return what rules lower the agent's authority to, and the id of the rule, or None where none does."""
+    profile = policy.profile(given.action.name, given.action.profile)
+    lowering = policy.candidates(given.action.tool, given.action.operation).lowering
+    if profile is None or not lowering:
+        return None
+    subject = Subject(given, profile)
+    found = [
+        (item.rule.authority, item.rule.id)
+        for item in lowering
+        if item.rule.authority and item.matches(subject) == TRUE
+    ]
+    return max(found, key=lambda each: LADDER.index(each[0]), default=None)
+
+
+def _supervised(authority: Authority, effect: Effect) -> bool:
+    return authority is Authority.SUPERVISED or (authority is Authority.NARROWED and effect is not Effect.READ)
+
+
+def _supervision(baseline: Decision, rule: CompiledRule | None, answered: tuple[str, ...]) -> Decision:
+    if rule is None:
+        return _deny("authority_reduced", "the authority to act is reduced, and the policy names no supervisors")
+    if rule.hash in answered:
+        return baseline
+    return _from_rules([rule], Classification.STATIC)
 
 
 def in_scope(name: str, scope: tuple[str, ...]) -> bool:
@@ -131,11 +177,16 @@ def _could_change(rule: Rule, matched: list[CompiledRule], baseline: Decision) -
     return rule.decision is not baseline.verdict
 
 
-def _baseline(matched: list[CompiledRule], parameters: bytes) -> Decision:
+def _baseline(matched: list[CompiledRule], parameters: bytes, answered: tuple[str, ...]) -> Decision:
     decisions = {item.rule.decision for item in matched}
     if len(decisions) > 1:
         return _conflict(matched, "rules of the same priority disagree")
     verdict = matched[0].rule.decision
+    if verdict in _ASKING and answered:
+        left = [item for item in matched if item.hash not in answered]
+        if not left:
+            return _answered(matched)
+        matched = left
     if verdict is not Verdict.MODIFY:
         return _from_rules(matched, matched[0].rule.classification)
     edits = tuple(edit for item in matched for edit in item.rule.modifications)
@@ -163,6 +214,18 @@ def _baseline(matched: list[CompiledRule], parameters: bytes) -> Decision:
         classification=decision.classification,
         risk=decision.risk,
         effective=effective,
+    )
+
+
+def _answered(matched: list[CompiledRule]) -> Decision:
+    decision = _from_rules(matched, matched[0].rule.classification)
+    return Decision(
+        verdict=Verdict.ALLOW,
+        reason_code="answered",
+        reason="every rule that asks has been answered",
+        rules=decision.rules,
+        classification=decision.classification,
+        risk=decision.risk,
     )
 
 
@@ -195,6 +258,9 @@ def _from_rules(matched: list[CompiledRule], classification: Classification) -> 
         classification=classification,
         approvers=tuple(dict.fromkeys(name for rule in rules for name in rule.approvers)),
         timeout_s=min(timeouts) if timeouts else None,
+        approvals=max(rule.approvals for rule in rules),
+        backups=tuple(dict.fromkeys(name for rule in rules for name in rule.backups)),
+        escalate_s=min((rule.escalate_s for rule in rules if rule.escalate_s is not None), default=None),
         risk=max((rule.risk for rule in rules), key=_RISKS.index),
     )
 

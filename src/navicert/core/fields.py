@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from navicert.core.canonical import decode_parameters
 from navicert.model.action import ToolProfile
-from navicert.model.context import SessionContext
 from navicert.model.evaluation import EvaluationInput
 
 
@@ -111,7 +110,7 @@ def getter(field: str) -> Getter:
         return lambda subject: _some(role_values(subject.profile, space, subject.parameters))
     if space == "context" and rest.startswith("facts."):
         name = rest.removeprefix("facts.")
-        return lambda subject: _fact(subject.given.context, name)
+        return lambda subject: _fact(subject.given, name)
     if space == "context" and rest.startswith("attempts."):
         name = rest.removeprefix("attempts.")
         return lambda subject: subject.given.context.counts.get(name, 0)
@@ -167,8 +166,9 @@ def _signal(subject: Subject, name: str) -> Any:
     return Many(value) if type(value) is list else value
 
 
-def _fact(context: SessionContext, name: str) -> Any:
-    for fact in context.facts:
+def _fact(given: EvaluationInput, name: str) -> Any:
+    """What was found out while the action waited stands over what the context holds."""
+    for fact in (*given.facts, *given.context.facts):
         if fact.name == name:
             value: Any = UNKNOWN if fact.conflicting else fact.value
             return Many(value) if type(value) is list else value
@@ -203,4 +203,5 @@ _FIELDS: Final[dict[str, Getter]] = {
     "identity.scope": lambda subject: Many(subject.given.identity.scope),
     "identity.delegated": lambda subject: len(subject.given.identity.delegation),
     "identity.development": lambda subject: subject.given.identity.development,
+    "identity.authority": lambda subject: subject.given.shared.authority.value,
 }

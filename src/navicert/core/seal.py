@@ -25,22 +25,35 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _REQUIRED: Final[dict[str, frozenset[str]]] = {
     "decision": frozenset({"separation", "action", "requester_context", "decision"}),
     "resolution": frozenset(
-        {"separation", "session", "action", "requester_context", "decision", "context", "completes"}
-    ),
+        {
+            "separation",
+            "session",
+            "action",
+            "requester_context",
+            "decision",
+            "context",
+            "completes",
+            "deferral",
+            "revalidation",
+            "authority",
+        }
+    ),  # fmt: skip
     "outcome": frozenset(
         {"separation", "session", "action", "requester_context", "decision", "context", "execution", "completes"}
     ),
     "boot": frozenset({"separation"}),
     "key": frozenset({"key"}),
     "policy": frozenset({"policy"}),
+    "authority": frozenset({"authority"}),
+    "approver": frozenset({"approver"}),
 }
 _OPTIONAL: Final[dict[str, frozenset[str]]] = {
-    "decision": frozenset({"session", "context", "deferral"}),
-    "resolution": frozenset({"deferral"}),
+    "decision": frozenset({"session", "context", "deferral", "authority"}),
+    "resolution": frozenset({"approval"}),
 }
 _PARTS: Final = (
-    "separation", "session", "action", "requester_context", "decision", "context", "deferral", "execution",
-    "completes", "key", "policy",
+    "separation", "session", "action", "requester_context", "decision", "context", "deferral", "approval",
+    "revalidation", "authority", "execution", "completes", "key", "approver", "policy",
 )  # fmt: skip
 
 

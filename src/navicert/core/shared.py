@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from navicert.core.canonical import decode_parameters, percent
 from navicert.core.compile import Candidates
@@ -16,6 +16,7 @@ from navicert.core.fields import amount_micros, role_values
 from navicert.core.tally import add, within
 from navicert.core.text import normal_form
 from navicert.model.action import Action, Effect, ToolProfile
+from navicert.model.authority import LADDER, Authority, Standing, Standings
 from navicert.model.evaluation import SharedFacts
 from navicert.model.identity import ActionIdentity
 from navicert.model.labels import NOTHING, Labels
@@ -24,9 +25,13 @@ from navicert.model.value import Value
 
 
 class Concerns(Value, frozen=True, kw_only=True):
-    """The keys of the shared rows that one action concerns. tallies: (per, key), several keys for destinations."""
+    """The keys of the shared rows that one action concerns. tallies: (per, key), several keys for destinations.
+
+    subjects: whose authority it needs, in the row of all standings.
+    """
 
     sticky: str
+    subjects: tuple[str, ...] = ()
     flight: str | None = None
     stored: tuple[str, ...] = ()
     tallies: tuple[tuple[str, str], ...] = ()
@@ -35,7 +40,7 @@ class Concerns(Value, frozen=True, kw_only=True):
     def keys(self) -> tuple[str, ...]:
         """Return every key."""
         flight = (self.flight,) if self.flight else ()
-        return (self.sticky, *flight, *self.stored, *(key for _, key in self.tallies))
+        return (self.sticky, AUTHORITY, *flight, *self.stored, *(key for _, key in self.tallies))
 
 
 def session_key(session_id: str) -> str:
@@ -53,6 +58,47 @@ def sticky_key(human: str, agent: str) -> str:
     return f"sticky/{human}/{percent(agent)}"
 
 
+AUTHORITY: Final = "authority/all"
+APPROVERS: Final = "approvers/all"
+
+
+def wait_key(handle: str) -> str:
+    """Return the row of an action that waits."""
+    return f"wait/{handle}"
+
+
+def over_key(handle: str) -> str:
+    """Return the row of what became of a wait."""
+    return f"over/{handle}"
+
+
+def subjects(action: Action, identity: ActionIdentity, human: str) -> tuple[str, ...]:
+    """Return the subjects whose authority an action needs; human: the pseudonym."""
+    tool = action.tool.split(".")
+    families = [f"tool/{'.'.join(tool[: count + 1])}" for count in range(len(tool))]
+    return (
+        "all", f"human/{human}", f"agent/{percent(identity.agent)}", f"session/{identity.session}", *families,
+        f"tool/{action.name}", *(f"agent/{percent(link.delegator)}" for link in identity.delegation),
+    )  # fmt: skip
+
+
+def authority_of(row: Standings | None, concerned: tuple[str, ...]) -> Authority:
+    """Return the strictest state of the subjects; `full` where none of them stands in the row."""
+    if row is None or not row.subjects:
+        return Authority.FULL
+    states = [row.subjects[name].state for name in concerned if name in row.subjects]
+    return max(states, key=LADDER.index, default=Authority.FULL)
+
+
+def restanding(row: Standings | None, subject: str, standing: Standing) -> Standings:
+    """Return the row with another state of one subject, and a new epoch."""
+    held = row or Standings()
+    others = {name: item for name, item in held.subjects.items() if name != subject}
+    if standing.state is not Authority.FULL:
+        others[subject] = standing
+    return Standings(epoch=held.epoch + 1, subjects=others)
+
+
 def concerns(
     action: Action,
     profile: ToolProfile | None,
@@ -63,12 +109,13 @@ def concerns(
     """Return the shared rows that one action concerns."""
     human = veil(identity.human)
     sticky = sticky_key(human, identity.agent)
+    needed = subjects(action, identity, human)
     if profile is None:
-        return Concerns(sticky=sticky)
+        return Concerns(sticky=sticky, subjects=needed)
     flight = None if profile.effect is Effect.READ else flight_key(human, veil(action.digest))
     wanted = {tally.per for tally in candidates.tallies}
     if not (profile.resource or wanted):
-        return Concerns(sticky=sticky, flight=flight)
+        return Concerns(sticky=sticky, subjects=needed, flight=flight)
     parameters = decode_parameters(action.parameters)
     stored = tuple(
         f"stored/{veil(f'{action.tool}|{resource_name(value)}')}"
@@ -84,6 +131,7 @@ def concerns(
         tallies += [("destination", f"tally/destination/{veil(place)}/{action.name}") for place in places]
     return Concerns(
         sticky=sticky,
+        subjects=needed,
         flight=flight,
         stored=stored,
         tallies=tuple(tallies),
@@ -112,7 +160,10 @@ def shared_facts(concerned: Concerns, rows: Mapping[str, Any], candidates: Candi
                 within(ring, tally.window_s, now)[index] for ring in rings
             )
     return SharedFacts(
-        sticky=sticky.labels if sticky and sticky.until > now else NOTHING, stored=stored, tallies=tallies
+        sticky=sticky.labels if sticky and sticky.until > now else NOTHING,
+        stored=stored,
+        tallies=tallies,
+        authority=authority_of(rows[AUTHORITY], concerned.subjects),
     )
 
 

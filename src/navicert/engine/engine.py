@@ -1,8 +1,8 @@
 """Engine: what every surface calls, and nothing else (DESIGN.md property 1).
 
 `decide` answers Permit, Denied or Suspended. A Permit is consumed once, by `redeem`, and its outcome is reported once,
-by `complete` (or `abandon`, where nobody knows whether the effect happened). `mediate` composes them for callers that
-let us run the tool: in their own thread, or as a coroutine in their own task.
+by `complete` (or `abandon`, where nobody knows whether the effect happened). A Suspended one is taken up by `resume`.
+`mediate` composes them for callers that let us run the tool (`engine.mediating`).
 
 * Anything but a Permit is a refusal (property 4). A Permit leaves after its decision receipt is durable (property 3).
 * The machines (`deciding`, `completing`, `sessions`) do no I/O of their own; `drive` does it for them, in two ways.
@@ -10,101 +10,57 @@ let us run the tool: in their own thread, or as a coroutine in their own task.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import msgspec
 
+from navicert.core.canonical import percent
 from navicert.core.compile import CompiledPolicy
 from navicert.core.digest import action_digest
 from navicert.core.draft import policy_part, record_draft
 from navicert.core.lifecycle import Step
-from navicert.core.shared import flight_key, session_key
+from navicert.core.shared import AUTHORITY, authority_of, flight_key, session_key
+from navicert.engine.answering import (
+    answering,
+    approvers,
+    dismissing,
+    enrolling,
+    restoring,
+    standings,
+    stopping,
+    sweeping,
+    waiting,
+)
 from navicert.engine.completing import Output, completing, extending, not_started, stage_completion
 from navicert.engine.deciding import deciding
 from navicert.engine.drive import Ask, Call, Machine, drive, drive_async
+from navicert.engine.mediating import Answer, Mediator, said
+from navicert.engine.resuming import current_wait, resuming
 from navicert.engine.sessions import appending, delegating, opening
-from navicert.engine.workings import Completion, Live, Settings, Workings, safe
+from navicert.engine.workings import Completion, Live, Ports, Settings, Workings
 from navicert.model.action import Action
+from navicert.model.authority import LADDER, Authority, Standings
 from navicert.model.commit import Commit, RowWrite
-from navicert.model.context import ContextEntry, SessionContext
-from navicert.model.decision import Denied, Permit, Suspended
-from navicert.model.errors import IntegrityError, PolicyError
+from navicert.model.context import ContextEntry, Ended, Observed, SessionContext, UserSaid
+from navicert.model.decision import Denied, Permit
+from navicert.model.errors import ActionDenied, DenialKind, IntegrityError, NavicertError, PolicyError
 from navicert.model.identity import Claims
 from navicert.model.labels import WORST, Labels
 from navicert.model.receipt import Receipt
 from navicert.model.shared import InForce
-from navicert.ports import Classifier, Clock, Detector, IdentityVerifier, Ids, Journal, Ticket
-
-Answer = Permit | Denied | Suspended
-
-
-def said(error: BaseException) -> Output:
-    """Return what an exception says, as the result that the agent will see."""
-    words: list[str] = []
-    try:
-        for item in _chain(error):  # a traceback shows them all
-            words += [str(item), *getattr(item, "__notes__", ())]
-            words += [str(part) for part in item.args if str(part) != words[-1]]
-    except Exception:  # noqa: BLE001 - an error without words cannot be looked at, and counts as the highest
-        return Output(text=None)
-    text = "\n".join(dict.fromkeys(words))
-    return Output(text=text, json=msgspec.json.encode(text.encode(errors="replace").decode()))
+from navicert.model.suspension import Approver, Approvers, Vote, Wait
+from navicert.model.value import Json
+from navicert.ports import Ticket
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen and len(seen) < 16:
-        seen.add(id(following))
-        yield following
-        following = following.__cause__ or following.__context__
-
-
-class Stream:
-    """A running action whose result comes in parts; each is labelled before it is released."""
-
-    def __init__(self, engine: Engine, permit: Permit) -> None:
-        self._engine = engine
-        self._permit = permit
-
-    def extend(self, part: Output) -> None:
-        """Label one part."""
-        self._engine.extend(self._permit, part)
-
-    async def extend_async(self, part: Output) -> None:
-        """Label one part, without blocking the event loop."""
-        await self._engine.extend_async(self._permit, part)
-
-
-class Engine:
+class Engine(Mediator):
     """One engine over one journal. Safe to call from any thread and any event loop; close it when done."""
 
-    def __init__(  # noqa: PLR0913 - one argument a port
-        self,
-        *,
-        journal: Journal,
-        clock: Clock,
-        ids: Ids,
-        verifier: IdentityVerifier,
-        detectors: tuple[Detector, ...],
-        classifiers: tuple[Classifier, ...],
-        policy: CompiledPolicy,
-        policy_bytes: bytes,
-        settings: Settings,
-    ) -> None:
-        self._works = Workings(
-            journal=journal,
-            clock=clock,
-            ids=ids,
-            verifier=verifier,
-            detectors=detectors,
-            classifiers=classifiers,
-            policy=policy,
-            settings=settings,
-        )
+    def __init__(self, ports: Ports, *, policy: CompiledPolicy, policy_bytes: bytes, settings: Settings) -> None:
+        self._works = Workings(ports, policy, settings)
+        self.in_band_s = settings.in_band_s
         drive(self._boot(policy, policy_bytes))
 
     @property
@@ -129,24 +85,60 @@ class Engine:
             return answer
         raise IntegrityError("a refusal came back as a permit")
 
-    def redeem(self, permit: Permit) -> None:
-        """Consume a permit, right before its action starts; raises `IntegrityError` unless it may start now.
+    def resume(self, handle: str) -> Answer:
+        """Take up an action that waits: a Permit, once; Suspended while it goes on waiting; never raises."""
+        return drive(resuming(self._works, handle, take=True))
 
-        A permit is good once, in the engine that issued it, until it expires, for the bytes that were judged.
+    async def resume_async(self, handle: str) -> Answer:
+        """Take up an action that waits, without blocking the event loop."""
+        return await drive_async(resuming(self._works, handle, take=True))
+
+    def redeem(self, permit: Permit) -> None:
+        """Consume a permit, right before its action starts; raises unless it may start now.
+
+        A permit is good once, in the engine that issued it, until it expires, for the bytes that were judged: else
+        `IntegrityError`. Where authority was taken away since it was issued: `ActionDenied`.
         """
+        drive(self._redeem(permit))
+
+    async def redeem_async(self, permit: Permit) -> None:
+        """Consume a permit, without blocking the event loop."""
+        await drive_async(self._redeem(permit))
+
+    def _redeem(self, permit: Permit) -> Machine[None]:
         works = self._works
         live = works.live(permit.action_id)
         if live is None or live.permit != permit:
             raise IntegrityError(f"the permit of `{permit.action_id}` was not issued by this engine, or is used up")
         if action_digest(permit.tool, permit.operation, permit.parameters) != permit.digest:
             raise IntegrityError(f"the permit of `{permit.action_id}` is for other parameters")
+        try:
+            yield from works.anew((AUTHORITY,))  # whoever was stopped since it was judged does not start (R6.c)
+            rows = yield from works.fetch((AUTHORITY,))
+        except NavicertError:  # whether it may still start is not known, so it does not
+            with works.turn:
+                works.move(permit.action_id, Step.LAPSED)
+            works.keep(not_started(live))
+            raise
+        standing = authority_of(rows[AUTHORITY][0], live.subjects)
         with works.turn:
             session = works.rows.get(session_key(permit.session_id))
-            ended = session is not None and session[0] is not None and session[0].ended_at is not None
+            ended = session is not None and session[0] is not None and session[0].ended_at != live.ended_at
             expired = works.clock.now() >= permit.expires_at
-            works.move(permit.action_id, Step.LAPSED if ended or expired else Step.REDEEMED)
-        if ended or expired:
+            stopped = LADDER.index(standing) > LADDER.index(live.authority)
+            works.move(permit.action_id, Step.LAPSED if ended or expired or stopped else Step.REDEEMED)
+        if ended or expired or stopped:
             works.keep(not_started(live))  # it can never start any more, so it is not left open
+        if stopped:
+            raise ActionDenied(
+                kind=DenialKind.PERMISSION,
+                reason=f"the authority to act became {standing.value} before it started",
+                next_step="stop here, and tell the user",
+                action_id=permit.action_id,
+                receipt_id=permit.receipt_id,
+                reason_code=f"authority_{standing.value}",
+            )
+        if ended or expired:
             why = "session of" if ended else "permit of"
             raise IntegrityError(f"the {why} `{permit.action_id}` has {'ended' if ended else 'expired'}; nothing ran")
 
@@ -210,7 +202,8 @@ class Engine:
         kinds = [receipt.kind for receipt, _ in receipts]
         if "decision" not in kinds or "outcome" in kinds:
             raise IntegrityError(f"`{action_id}` is not an open action; `navicert status` lists them")
-        receipt, digest = receipts[kinds.index("decision")]
+        last = max(index for index, kind in enumerate(kinds) if kind in {"decision", "resolution"})
+        receipt, digest = receipts[last]
         return self._relive(action_id, receipt, digest)
 
     def _relive(self, action_id: str, receipt: Receipt, digest: str) -> Live:
@@ -258,90 +251,74 @@ class Engine:
             raise IntegrityError(f"`{permit.action_id}` is not running here")
         return live
 
-    # both
-
-    @contextmanager
-    def running(self, permit: Permit) -> Iterator[Stream]:
-        """Consume a permit for a result that comes in parts; at the end, record how it ended.
-
-        Left early, by the caller or by a cancellation, the action stays open.
-        """
-        self.redeem(permit)
-        try:
-            yield Stream(self, permit)
-        except (GeneratorExit, TimeoutError) as error:
-            self._leave_open(permit, error)
-            raise
-        except Exception as error:
-            self.complete(permit, said(error), error=type(error).__name__)
-            raise
-        except BaseException as error:
-            self._leave_open(permit, error)
-            raise
-        self.complete(permit, Output(text="", empty=True))
-
-    def mediate(
-        self, action: Action, session_id: str | None, run: Callable[[bytes], Any], render: Callable[[Any], Output]
-    ) -> Denied | Suspended | tuple[Permit, Any]:
-        """Decide, run in this thread where permitted, complete; raises what the tool raises, after recording it."""
-        answer = self.decide(action, session_id)
-        if not isinstance(answer, Permit):
-            return answer
-        self.redeem(answer)
-        try:
-            value = run(answer.parameters)
-        except TimeoutError as error:
-            self._leave_open(answer, error)
-            raise
-        except Exception as error:
-            self.complete(answer, said(error), error=type(error).__name__)
-            raise
-        except BaseException as error:
-            self._leave_open(answer, error)
-            raise
-        self.complete(answer, render(value))
-        return answer, value
-
-    async def mediate_async(
-        self,
-        action: Action,
-        session_id: str | None,
-        run: Callable[[bytes], Awaitable[Any]],
-        render: Callable[[Any], Output],
-    ) -> Denied | Suspended | tuple[Permit, Any]:
-        """Decide, run in this task where permitted, complete; raises what the tool raises, after recording it."""
-        answer = await self.decide_async(action, session_id)
-        if not isinstance(answer, Permit):
-            return answer
-        self.redeem(answer)
-        try:
-            value = await run(answer.parameters)
-        except TimeoutError as error:
-            self._leave_open(answer, error)
-            raise
-        except Exception as error:
-            await self.complete_async(answer, said(error), error=type(error).__name__)
-            raise
-        except BaseException as error:
-            self._leave_open(answer, error)
-            raise
-        await self.complete_async(answer, render(value))
-        return answer, value
-
-    def _leave_open(self, permit: Permit, error: BaseException) -> None:
-        try:
-            words = said(error)
-            if words.text != "":
-                self.extend(permit, words)  # it is passed on: what it says is released with it
-            self.abandon(permit, type(error).__name__)
-        except Exception as failure:  # noqa: BLE001 - an interruption is passed on; the store has the action open anyhow
-            error.add_note(f"navicert: {safe(failure)}")
+    def guards_repeats(self, permit: Permit) -> bool:
+        """Tell whether the same action is refused while this one is open."""
         live = self._works.live(permit.action_id)
-        again = ", and the same action is refused" if live is not None and live.flight else ""
-        error.add_note(
-            f"navicert: whether `{permit.tool}.{permit.operation}` happened is not known; the action is open as "
-            f"{permit.action_id}{again}, until `navicert settle {permit.action_id}`"
-        )
+        return live is not None and live.flight is not None
+
+    # waits, and the people who answer them
+
+    def waits(self) -> tuple[Wait, ...]:
+        """Return every action that waits, the one that ends first in front."""
+        return drive(waiting(self._works))
+
+    def wait(self, handle: str) -> Wait | None:
+        """Return one action that waits, None where it does not (any more)."""
+        found = drive(current_wait(self._works, handle))
+        return found if isinstance(found, Wait) else None
+
+    def named(self, handle: str) -> str | None:
+        """Return the full tool name of an action that waits; None where it does not (any more)."""
+        found = drive(current_wait(self._works, handle))
+        return found.action.name if isinstance(found, Wait) else None
+
+    def answer(self, handle: str, vote: Vote) -> Wait | None:
+        """Keep a person's signed answer; returns the wait, or None where the answer ended it.
+
+        Raises `IdentityError` where the answer does not count, and says why.
+        """
+        return drive(answering(self._works, handle, vote))
+
+    def sweep(self) -> int:
+        """Look at every wait: time-outs, facts, who is to be told. Returns how many go on waiting."""
+        return drive(sweeping(self._works))
+
+    def enrol(self, person: Approver) -> None:
+        """Enrol an approver, receipted; their earlier key ends."""
+        drive(enrolling(self._works, person))
+
+    def dismiss(self, name: str) -> None:
+        """End an approver's right to answer, receipted."""
+        drive(dismissing(self._works, name))
+
+    def approvers(self) -> Approvers:
+        """Return everybody who is or was enrolled."""
+        return drive(approvers(self._works))
+
+    def stop(self, subject: str, state: Authority, *, by: str, reason: str) -> None:
+        """Lower the authority of a subject (`all`, `human/…`, `agent/…`, `session/…`, `tool/…`), at once, receipted."""
+        drive(stopping(self._works, self.subject(subject), state, by=by, reason=reason))
+
+    def restore(self, vote: Vote) -> None:
+        """Raise a subject's authority again, by the signed word of a supervisor, receipted."""
+        drive(restoring(self._works, vote))
+
+    def standings(self) -> Standings:
+        """Return every subject whose authority is not full."""
+        return drive(standings(self._works))
+
+    def subject(self, named: str) -> str:
+        """Return the subject that a name stands for: people stand under their pseudonym. Raises `IntegrityError`."""
+        kind, slash, name = named.partition("/")
+        if named == "all":
+            return named
+        if kind not in {"human", "agent", "session", "tool"} or not slash or not name:
+            raise IntegrityError(
+                f"`{named}` is no subject; write `all`, or human/, agent/, session/ or tool/ and a name"
+            )
+        if kind == "human":
+            return f"human/{self._works.settings.scribe.pseudonym(name)}"
+        return f"{kind}/{percent(name)}" if kind == "agent" else named
 
     # sessions and policy
 
@@ -366,6 +343,26 @@ class Engine:
     def delegate(self, parent: str, *, agent: str, scope: tuple[str, ...], expires_at: int | None = None) -> str:
         """Open a child session for another agent; raises `IdentityError` where it would be wider than its parent."""
         return drive(delegating(self._works, parent, agent=agent, scope=scope, expires_at=expires_at))
+
+    def say(self, session_id: str, text: str) -> None:
+        """Add later words of the user to a session, from the application's own channel (R2.d)."""
+        self.append(session_id, lambda now: UserSaid(text=text, at=now))
+
+    def observe(self, session_id: str, *, name: str, value: Json, source: str) -> None:
+        """Add a fact about the environment to a session."""
+        self.append(session_id, lambda now: Observed(name=name, value=value, source=source, at=now))
+
+    def end(self, session_id: str) -> None:
+        """Close a session: nothing more is decided in it; what waits may still be taken up."""
+        self.append(session_id, lambda now: Ended(at=now))
+
+    def labels(self, session_id: str) -> Labels:
+        """Return the labels that a session has taken on."""
+        return self.context(session_id).labels
+
+    def new_id(self, prefix: str) -> str:
+        """Return a fresh id `prefix_…`."""
+        return self._works.ids.new(prefix)
 
     def append(self, session_id: str, entry: Callable[[int], ContextEntry]) -> None:
         """Add an entry of the application's own (user's words, a fact, the end) to a session's context."""

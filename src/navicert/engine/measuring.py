@@ -10,6 +10,7 @@ from typing import Any
 
 from navicert.core import delegation
 from navicert.core.canonical import decode_parameters
+from navicert.core.scope import under_ceiling
 from navicert.engine.drive import Ask, Call, Machine
 from navicert.engine.workings import Workings, replace, safe
 from navicert.model.action import Action
@@ -39,9 +40,13 @@ def identify(works: Workings, context: SessionContext) -> Machine[tuple[ActionId
         except IdentityError as failure:
             error = failure
         else:
+            ceiling = works.policy.policy.roles
+            if ceiling is not None:  # R6.a: what the roles may use at most
+                identity = replace(identity, scope=under_ceiling(identity.scope, identity.roles, ceiling))
             return identity, None
     if not isinstance(error, IdentityError):
-        error = IdentityError(f"the identity could not be verified: {safe(error)}")
+        cause, error = error, IdentityError(f"the identity could not be verified: {safe(error)}")
+        error.__cause__ = cause
     unverified = ActionIdentity(
         human=claims.human or "",
         service=claims.service or "",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from os import getpid
 from random import Random
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -20,24 +21,57 @@ from navicert.core.shared import session_key
 from navicert.engine.drive import Answer, Ask, Await, Call
 from navicert.engine.rows import Rows
 from navicert.model.action import ToolProfile
+from navicert.model.authority import Authority
 from navicert.model.commit import Commit, following
 from navicert.model.context import SessionContext
 from navicert.model.decision import Permit, Verdict
 from navicert.model.errors import NavicertError, Unavailable
 from navicert.model.labels import NOTHING, Labels
+from navicert.model.policy import SourceKind
 from navicert.model.receipt import Receipt
 from navicert.model.shared import ROWS
 from navicert.model.value import Value
-from navicert.ports import Classifier, Clock, Conflict, Detector, IdentityVerifier, Ids, Journal, Ticket
+from navicert.ports import (
+    Classifier,
+    Clock,
+    Conflict,
+    ContentDigests,
+    Detector,
+    IdentityVerifier,
+    Ids,
+    Journal,
+    Notifier,
+    Resolver,
+    Ticket,
+)
 
 SESSIONS: Final = 20_000
 RETRIES: Final = 256
 """A change whose rows moved is made anew at most so often."""
+V = TypeVar("V", bound=Value)
 Steps = Generator[Ask | Await, Any, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What an engine has of the world. resolvers: by the kind of source; contents: None where no file can be looked at."""
+
+    journal: Journal
+    clock: Clock
+    ids: Ids
+    verifier: IdentityVerifier
+    detectors: tuple[Detector, ...] = ()
+    classifiers: tuple[Classifier, ...] = ()
+    resolvers: Mapping[SourceKind, Resolver] = field(default_factory=dict)
+    contents: ContentDigests | None = None
+    notifier: Notifier | None = None
+
+
 class Settings(Value, frozen=True, kw_only=True):
-    """Deadlines in seconds. scribe: what all receipts of this engine have in common."""
+    """Deadlines in seconds. scribe: what all receipts of this engine have in common.
+
+    in_band_s: how long `mediate` waits for a person or a fact before it hands out a handle.
+    """
 
     issuer: str
     scribe: Scribe
@@ -45,10 +79,15 @@ class Settings(Value, frozen=True, kw_only=True):
     measure_s: float = 2.0
     permit_s: float = 300.0
     wait_s: int = 900
+    in_band_s: float = 0.0
 
 
 class Live(Value, frozen=True, kw_only=True):
-    """A permitted action that has not ended, as this engine knows it."""
+    """A permitted action that has not ended, as this engine knows it.
+
+    subjects, authority: whose authority it was permitted under, and what that was. ended_at: when its session had ended
+    already, as it may for an action that waited. state: where it came from, in the lifecycle table.
+    """
 
     permit: Permit
     receipt: Receipt
@@ -57,6 +96,10 @@ class Live(Value, frozen=True, kw_only=True):
     flight: str | None
     stored: tuple[str, ...]
     ruled: Labels | None
+    subjects: tuple[str, ...] = ()
+    authority: Authority = Authority.FULL
+    ended_at: int | None = None
+    state: State = State.PROPOSED
 
 
 class Completion(Value, frozen=True, kw_only=True):
@@ -74,24 +117,14 @@ class Completion(Value, frozen=True, kw_only=True):
 class Workings:
     """The state of one engine. `turn` is held while something is judged, staged and queued: never while waiting."""
 
-    def __init__(
-        self,
-        *,
-        journal: Journal,
-        clock: Clock,
-        ids: Ids,
-        verifier: IdentityVerifier,
-        detectors: tuple[Detector, ...],
-        classifiers: tuple[Classifier, ...],
-        policy: CompiledPolicy,
-        settings: Settings,
-    ) -> None:
-        self.journal = journal
-        self.clock = clock
-        self.ids = ids
-        self.verifier = verifier
-        self.detectors = detectors
-        self.classifiers = classifiers
+    def __init__(self, ports: Ports, policy: CompiledPolicy, settings: Settings) -> None:
+        self.ports = ports
+        self.journal = ports.journal
+        self.clock = ports.clock
+        self.ids = ports.ids
+        self.verifier = ports.verifier
+        self.detectors = ports.detectors
+        self.classifiers = ports.classifiers
         self.policy = policy
         self.settings = settings
         self.rows = Rows()
@@ -135,6 +168,11 @@ class Workings:
             _check_rows(answer.value)
             self.rows.fill(keys, answer.value)
             self._note((key, row[0]) for key, row in answer.value.items())
+
+    def anew(self, keys: Sequence[str]) -> Steps:
+        """Have rows that others change or remove as they stand in the journal now, whatever is cached."""
+        self.rows.drop(keys)
+        yield from self.refresh(keys)
 
     def snapshot(self, keys: Iterable[str]) -> dict[str, tuple[Any, int]] | None:
         """Return the rows as they now stand, or None where one has to be read first. Under the turn."""
@@ -251,7 +289,7 @@ class Workings:
 
     def begin(self, live: Live, verdict: Verdict) -> None:
         """Take in a permitted action."""
-        self._live[live.permit.action_id] = (lifecycle.advance(State.PROPOSED, verdict), live)
+        self._live[live.permit.action_id] = (lifecycle.advance(live.state, verdict), live)
 
     def move(self, action_id: str, step: Step) -> Live | None:
         """Move an action along the lifecycle table; None where this engine does not hold it."""
@@ -292,6 +330,6 @@ def values(rows: Mapping[str, tuple[Any, int]]) -> dict[str, Any]:
     return {key: value for key, (value, _) in rows.items()}
 
 
-def replace(value: Any, **changes: Any) -> Any:
+def replace(value: V, **changes: Any) -> V:
     """Return a value with some fields replaced."""
     return msgspec.structs.replace(value, **changes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from navicert.model.action import Action
+from navicert.model.authority import Authority
 from navicert.model.context import Fact
 from navicert.model.decision import Verdict
 from navicert.model.evaluation import EvaluationInput
@@ -73,6 +74,19 @@ class Vote(Value, frozen=True, kw_only=True):
     signature: bytes
 
 
+class Restoration(Value, frozen=True, kw_only=True):
+    """What a supervisor signs to raise the authority of a subject. epoch: of the standings that they looked at."""
+
+    type: str = "navicert/restoration/1"
+    subject: str
+    state: Authority
+    epoch: int
+    approver: str
+    key_id: str
+    at: int
+    reason: str
+
+
 class Approver(Value, frozen=True, kw_only=True):
     """A person who may be asked: name, and the public key that answers verify with (raw Ed25519, base64url)."""
 
@@ -104,10 +118,10 @@ class Wait(Value, frozen=True, kw_only=True):
     """A suspended action, as it will be taken up again.
 
     action: as it was submitted. identity, given: as they were then, kept through the wait (R6.b). effective: what would
-    run, where a rule modified it. decision: SHA-256 of the receipt that suspended it. rounds: how often it was asked
+    run, where a rule modified it. receipt_id: the receipt that asked last. rounds: how often it was asked
     anew. depends_on: handles of waits that come first (R4.d). depth: how many waits hang on one another here.
     tries_left: rounds of finding out that are left. next_try: when the next is due. facts: what was found out.
-    notified: the question was passed on to its approvers.
+    notified, escalated: the question was passed on to its approvers, to the backups.
     """
 
     handle: str
@@ -131,6 +145,7 @@ class Wait(Value, frozen=True, kw_only=True):
     votes: tuple[Vote, ...] = ()
     created_at: int
     notified: bool = False
+    escalated: bool = False
 
 
 class Over(Value, frozen=True, kw_only=True):

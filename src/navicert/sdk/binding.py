@@ -58,8 +58,8 @@ class Binding:
         self._signature = inspect.signature(function)
         parameters = self._signature.parameters
         first = next(iter(parameters), None)
-        self._opaque = frozenset({*opaque, *({"self"} & {first})})
-        unknown = self._opaque - parameters.keys()
+        self.opaque = frozenset({*opaque, *({"self"} & {first})})
+        unknown = self.opaque - parameters.keys()
         if unknown:
             raise TypeError(f"`{tool}`: opaque names `{min(unknown)}`, which is not a parameter")
         hints = self._hints(function)
@@ -68,7 +68,7 @@ class Binding:
         self._records: set[str] = set()
         self._foreign: dict[str, tuple[type, ...]] = {}
         for name, parameter in parameters.items():
-            if name not in self._opaque:
+            if name not in self.opaque:
                 self._types[name] = self._type(name, hints.get(name, Any))
                 if parameter.default is not parameter.empty:
                     self._check_default(name, parameter.default)
@@ -118,7 +118,7 @@ class Binding:
         while isinstance(inner, partial):
             inner = inspect.unwrap(inner.func)
         notes = dict(getattr(inner, "__annotations__", {}))
-        seen = {name: notes[name] for name in self._signature.parameters if name in notes and name not in self._opaque}
+        seen = {name: notes[name] for name in self._signature.parameters if name in notes and name not in self.opaque}
         space = getattr(getattr(inner, "__func__", inner), "__globals__", {})
         hints: dict[str, Any] = {}
         for name, note in seen.items():
@@ -159,10 +159,10 @@ class Binding:
         Raises `TypeError` as the call itself would, and `InvalidAction` for values that cannot be judged.
         """
         arguments = self._arguments(args, kwargs)
-        opaque = {name: arguments[name] for name in self._opaque if name in arguments}
+        opaque = {name: arguments[name] for name in self.opaque if name in arguments}
         plain: dict[str, Any] = {}
         for name, value in arguments.items():
-            if name in self._opaque:
+            if name in self.opaque:
                 plain[name] = {OPAQUE: f"{type(value).__module__}.{type(value).__qualname__}"}
             elif name == self._extra:
                 clash = value.keys() & arguments.keys()

@@ -9,41 +9,67 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
-from functools import wraps
 from threading import Lock
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Protocol, Self, TypeVar, cast
 
-from navicert.assemble import Assembled
-from navicert.core.digest import action_digest
-from navicert.model.action import Action, Effect, ToolProfile
-from navicert.model.decision import Denied, Permit, Suspended
-from navicert.model.errors import ActionDenied, ActionSuspended, InvalidAction, NavicertError, PolicyError, Unavailable
+from navicert.engine.mediating import Mediator
+from navicert.model.action import Effect, ToolProfile
+from navicert.model.errors import InvalidAction, NavicertError, PolicyError, Unavailable
 from navicert.model.identity import Claims
 from navicert.model.labels import Labels, Level
 from navicert.sdk.binding import Binding
-from navicert.sdk.render import render
-from navicert.sdk.session import CURRENT, Session
+from navicert.sdk.session import Session
+from navicert.sdk.tool import Tool, as_governed, itself, permitted, refused
 from navicert.sdk.wrap import Governed
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _LOOK_S: Final = 1.0
+_HELD: Final = 1_024
 Names = str | tuple[str, ...] | list[str]
 Returns = str | dict[str, Any] | Labels | None
+
+
+class Deployment(Protocol):
+    """What a guard stands on: an engine in this process, or one behind a socket."""
+
+    @property
+    def engine(self) -> Mediator:
+        """The engine."""
+        ...
+
+    def policy_changed(self) -> bool:
+        """Tell whether there is another policy than the one in force."""
+        ...
+
+    def look_again(self) -> None:
+        """Have the policy count as changed."""
+        ...
+
+    def reload(self) -> None:
+        """Put the policy file in force; raises `PolicyError` where it does not load."""
+        ...
+
+    def close(self) -> None:
+        """Make everything durable, and let go."""
+        ...
 
 
 class Guard:
     """One governed application: its engine, its policy, its tools. Thread-safe; close it when done."""
 
-    def __init__(self, assembled: Assembled) -> None:
-        self._assembled = assembled
-        self._engine = assembled.engine
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.engine = deployment.engine
         self._look = Lock()
         self._looked = monotonic()
         self._complained: str | None = None
+        self._tools: dict[str, Tool] = {}
+        self._held: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     # tools
 
@@ -111,14 +137,15 @@ class Guard:
     ) -> Callable[..., Any]:
         check_name(name)
         binding = Binding(name, function, opaque)
-        governed = _Tool(self, name, function, profile, binding, stand_in or _itself)
+        governed = Tool(self, name, function, profile, binding, stand_in or itself)
+        self._tools[name] = governed
         if inspect.isasyncgenfunction(function):
-            return _as(function, governed.stream_async)
+            return as_governed(function, governed.stream_async)
         if inspect.isgeneratorfunction(function):
-            return _as(function, governed.stream)
+            return as_governed(function, governed.stream)
         if inspect.iscoroutinefunction(function):
-            return _as(function, governed.call_async)
-        return _as(function, governed.call)
+            return as_governed(function, governed.call_async)
+        return as_governed(function, governed.call)
 
     # sessions
 
@@ -131,10 +158,12 @@ class Guard:
         service: str | None = None,
         roles: tuple[str, ...] | list[str] = (),
         scope: str | tuple[str, ...] | list[str] = ("*",),
+        token: str | None = None,
     ) -> Session:
         """Open a session for what a user asked: `with guard.session(request=…, human=…, agent=…) as s:`.
 
-        scope: the tools that this agent may use at all, as full names or patterns (`email.*`).
+        scope: the tools that this agent may use at all, as full names or patterns (`email.*`). token: the access token
+        of whoever asked, where the deployment verifies tokens; human, agent and roles then stand in it.
         """
         claims = Claims(
             human=human,
@@ -142,14 +171,60 @@ class Guard:
             service=service,
             roles=tuple(roles),
             scope=(scope,) if isinstance(scope, str) else tuple(scope),
+            token=token,
         )
-        return Session(self._engine, self._engine.open_session(request, claims))
+        return Session(self.engine, self.engine.open_session(request, claims))
+
+    # waits
+
+    def resume(self, handle: str, *, wait_s: float = 0.0) -> Any:
+        """Run a tool call that was suspended, and return what the tool returns: once, in whatever process comes first.
+
+        wait_s: so long it waits for the answer. Raises `ActionSuspended` while it goes on waiting, `ActionDenied` where
+        it was refused or was taken up before, `InvalidAction` where this process does not have the tool.
+        """
+        tool, opaque = self._resumable(handle)
+        if inspect.iscoroutinefunction(tool.function) or inspect.isasyncgenfunction(tool.function):
+            raise InvalidAction(f"`{tool.name}` is async; use `await guard.resume_async({handle!r})`")
+        permit = permitted(self.engine.in_band(self.engine.resume(handle), wait_s))
+        return tool.resumed(permit, opaque)
+
+    async def resume_async(self, handle: str, *, wait_s: float = 0.0) -> Any:
+        """Run a tool call that was suspended, without blocking the event loop; as `resume`."""
+        tool, opaque = self._resumable(handle)
+        permit = permitted(await self.engine.in_band_async(await self.engine.resume_async(handle), wait_s))
+        if inspect.isasyncgenfunction(tool.function) or not inspect.iscoroutinefunction(tool.function):
+            return tool.resumed(permit, opaque)
+        return await tool.resumed_async(permit, opaque)
+
+    def _resumable(self, handle: str) -> tuple[Tool, dict[str, Any]]:
+        name = self.engine.named(handle)
+        if name is None:
+            raise refused(self.engine.resume(handle))
+        tool = self._tools.get(name)
+        if tool is None:
+            message = f"`{handle}` is a call of `{name}`, which this process does not have; declare the tool first"
+            raise InvalidAction(message)
+        opaque = self._held.get(handle, {})
+        if tool.opaque and not opaque:
+            message = (
+                f"`{name}` has parameters that are not kept ({', '.join(tool.opaque)}); resume it where it was called"
+            )
+            raise InvalidAction(message)
+        return tool, opaque
+
+    def hold(self, handle: str, opaque: dict[str, Any]) -> None:
+        """Keep what has no JSON form, for `resume` in this process."""
+        if opaque:
+            self._held[handle] = opaque
+            while len(self._held) > _HELD:
+                self._held.popitem(last=False)
 
     # policy
 
     def reload(self) -> None:
         """Read the policy file anew; raises `PolicyError` and keeps the one in force where the file does not load."""
-        self._assembled.reload()
+        self.deployment.reload()
         self._complained = None
 
     def refresh(self) -> None:
@@ -159,12 +234,12 @@ class Guard:
             return
         with self._look:
             self._looked = now
-            if not self._assembled.policy_changed():
+            if not self.deployment.policy_changed():
                 return
             try:
                 self.reload()
             except Unavailable as error:
-                self._assembled.look_again()  # the file may be good: tried again, not only when it changes again
+                self.deployment.look_again()  # the file may be good: tried again, not only when it changes again
                 sys.stderr.write(f"navicert: the changed policy is not in force yet: {error}\n")
             except (PolicyError, NavicertError) as error:
                 if str(error) != self._complained:
@@ -173,11 +248,11 @@ class Guard:
 
     def settle(self, action_id: str, *, happened: bool, by: str, reason: str = "") -> None:
         """Record what a person found out about an open action, and how; it may then be tried again."""
-        self._engine.settle(action_id, happened=happened, by=by, reason=reason)
+        self.engine.settle(action_id, happened=happened, by=by, reason=reason)
 
     def close(self) -> None:
         """Make everything durable and let go of the store."""
-        self._assembled.close()
+        self.deployment.close()
 
     def __enter__(self) -> Self:
         return self
@@ -186,107 +261,6 @@ class Guard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _Tool:
-    """One governed function. stand_in: what the caller gets in place of a value that would lead around the gate."""
-
-    def __init__(
-        self,
-        guard: Guard,
-        name: str,
-        function: Callable[..., Any],
-        profile: ToolProfile | None,
-        binding: Binding,
-        stand_in: Callable[[Any], Any],
-    ) -> None:
-        self._guard = guard
-        self._engine = guard._engine  # noqa: SLF001 - same module
-        self._assembled = guard._assembled  # noqa: SLF001 - same module
-        self._name = name
-        self._tool, _, self._operation = name.rpartition(".")
-        self._function = function
-        self._profile = profile
-        self._binding = binding
-        self._stand_in = stand_in
-
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Judge, run in this thread, label, return."""
-        action, session, opaque = self._intercept(args, kwargs)
-
-        def run(parameters: bytes) -> Any:
-            positional, named = self._binding.unbind(parameters, opaque)
-            value = self._function(*positional, **named)
-            if inspect.isawaitable(value):
-                if inspect.iscoroutine(value):
-                    value.close()
-                raise TypeError(
-                    f"`{self._name}` is a plain function that returns an awaitable; declare it with `async def`"
-                )
-            return value
-
-        return self._stand_in(_released(self._engine.mediate(action, session, run, render)))
-
-    async def call_async(self, *args: Any, **kwargs: Any) -> Any:
-        """Judge, run in this task, label, return."""
-        action, session, opaque = self._intercept(args, kwargs)
-
-        async def run(parameters: bytes) -> Any:
-            positional, named = self._binding.unbind(parameters, opaque)
-            return await self._function(*positional, **named)
-
-        return self._stand_in(_released(await self._engine.mediate_async(action, session, run, render)))
-
-    def stream(self, *args: Any, **kwargs: Any) -> Any:
-        """Judge the call when the first item is asked for; label each item before it is released."""
-        action, session, opaque = self._intercept(args, kwargs)
-
-        def items() -> Any:
-            permit = _permit(self._engine.decide(action, session))
-            with self._engine.running(permit) as running:
-                positional, named = self._binding.unbind(permit.parameters, opaque)
-                for item in self._function(*positional, **named):
-                    running.extend(render(item))
-                    yield self._stand_in(item)
-
-        return items()
-
-    def stream_async(self, *args: Any, **kwargs: Any) -> Any:
-        """Judge the call when the first item is asked for; label each item before it is released."""
-        action, session, opaque = self._intercept(args, kwargs)
-
-        async def items() -> Any:
-            permit = _permit(await self._engine.decide_async(action, session))
-            with self._engine.running(permit) as running:
-                positional, named = self._binding.unbind(permit.parameters, opaque)
-                async for item in self._function(*positional, **named):
-                    await running.extend_async(render(item))
-                    yield self._stand_in(item)
-
-        return items()
-
-    def _intercept(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Action, str | None, dict[str, Any]]:
-        """Put a call into canonical form; a call that has none is refused, and recorded as refused."""
-        self._guard.refresh()
-        session = CURRENT.get()
-        session_id = session.id if session is not None and session._engine is self._engine else None  # noqa: SLF001
-        try:
-            parameters, opaque = self._binding.bind(args, kwargs)
-        except InvalidAction as error:
-            refused = self._action(b"{}")
-            raise _denied(self._engine.refuse(refused, session_id, str(error))) from None
-        return self._action(parameters), session_id, opaque
-
-    def _action(self, parameters: bytes) -> Action:
-        return Action(
-            action_id=self._assembled.ids.new("act"),
-            tool=self._tool,
-            operation=self._operation,
-            parameters=parameters,
-            digest=action_digest(self._tool, self._operation, parameters),
-            submitted_at=self._engine.now(),
-            profile=self._profile,
-        )
 
 
 def make_profile(  # noqa: PLR0913 - as Guard.tool
@@ -339,57 +313,3 @@ def check_name(name: str) -> None:
 
 def _names(names: Names) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _as(function: Callable[..., Any], governed: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the governed call with the function's own name, signature and kind."""
-    if inspect.iscoroutinefunction(governed):
-
-        async def call_async(*args: Any, **kwargs: Any) -> Any:
-            return await governed(*args, **kwargs)
-
-        made: Callable[..., Any] = call_async
-    else:
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return governed(*args, **kwargs)
-
-        made = call
-    shaped = wraps(function, updated=())(made)  # its attributes stay behind: one of them may be the function
-    del shaped.__wrapped__  # it would lead around the gate
-    shaped.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    return shaped
-
-
-def _itself(value: Any) -> Any:
-    return value
-
-
-def _released(answer: Denied | Suspended | tuple[Permit, Any]) -> Any:
-    if isinstance(answer, tuple):
-        return answer[1]
-    raise _denied(answer)
-
-
-def _permit(answer: Permit | Denied | Suspended) -> Permit:
-    if isinstance(answer, Permit):
-        return answer
-    raise _denied(answer)
-
-
-def _denied(answer: Denied | Suspended) -> ActionDenied:
-    if isinstance(answer, Suspended):
-        return ActionSuspended(
-            reason=answer.reason,
-            next_step=f"it waits as {answer.handle}; do not repeat it, go on with something else",
-            action_id=answer.action_id,
-            receipt_id=answer.receipt_id,
-            handle=answer.handle,
-        )
-    return ActionDenied(
-        kind=answer.kind,
-        reason=answer.reason,
-        next_step=answer.next_step,
-        action_id=answer.action_id,
-        receipt_id=answer.receipt_id,
-    )

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from datetime import timedelta
 from inspect import iscoroutinefunction
@@ -14,24 +15,24 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from navicert.core.canonical import decode_parameters, parameter_bytes
-from navicert.model.context import Ended, Observed, UserSaid
 from navicert.model.errors import NavicertError
 
 if TYPE_CHECKING:
-    from navicert.engine.engine import Engine
+    from navicert.engine.mediating import Mediator
     from navicert.model.labels import Labels
     from navicert.model.value import Json
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AFTER: ContextVar[tuple[str, ...]] = ContextVar("navicert_after", default=())
 CURRENT: ContextVar[Session | None] = ContextVar("navicert_session", default=None)
 
 
 class Session:
     """One session; use it as a context manager (`with` or `async with`), in which governed tools may be called."""
 
-    def __init__(self, engine: Engine, session_id: str) -> None:
-        self._engine = engine
+    def __init__(self, engine: Mediator, session_id: str) -> None:
+        self.engine = engine
         self.id = session_id
         """The session's id, as receipts and `navicert session` name it."""
         self._tokens: list[Token[Session | None]] = []
@@ -39,7 +40,7 @@ class Session:
     def user_says(self, text: str) -> None:
         """Add later words of the user. Call it with what the user typed, never with what a tool or a model said."""
         parameter_bytes({"text": text})  # raises `InvalidAction` for what cannot be kept
-        self._engine.append(self.id, lambda now: UserSaid(text=text, at=now))
+        self.engine.say(self.id, text)
 
     def observe(self, name: str, value: Json, *, source: str) -> None:
         """Report a fact about the environment, for rules on `context.facts.<name>`.
@@ -48,7 +49,7 @@ class Session:
         that has no JSON form.
         """
         fact = decode_parameters(parameter_bytes({"name": name, "value": value, "source": source}))
-        self._engine.append(self.id, lambda now: Observed(**fact, at=now))
+        self.engine.observe(self.id, **fact)
 
     def delegate(
         self, *, agent: str, scope: str | list[str] | tuple[str, ...], lasting: timedelta | None = None
@@ -61,14 +62,26 @@ class Session:
         patterns = (scope,) if isinstance(scope, str) else tuple(scope)
         expires_at = None
         if lasting is not None:
-            expires_at = self._engine.now() + int(lasting.total_seconds() * 1_000_000)
-        child = self._engine.delegate(self.id, agent=agent, scope=patterns, expires_at=expires_at)
-        return Session(self._engine, child)
+            expires_at = self.engine.now() + int(lasting.total_seconds() * 1_000_000)
+        child = self.engine.delegate(self.id, agent=agent, scope=patterns, expires_at=expires_at)
+        return Session(self.engine, child)
 
     @property
     def labels(self) -> Labels:
         """The labels that this session has taken on so far."""
-        return self._engine.context(self.id).labels
+        return self.engine.labels(self.id)
+
+    @contextmanager
+    def after(self, *handles: str) -> Iterator[None]:
+        """Have the calls inside wait until these waiting actions are done: `with s.after(error.handle): …`.
+
+        Refused, they are refused too.
+        """
+        token = AFTER.set((*AFTER.get(), *handles))
+        try:
+            yield
+        finally:
+            AFTER.reset(token)
 
     def carry(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return the function, to be called within this session in another thread: `pool.map(s.carry(send), items)`."""
@@ -94,7 +107,7 @@ class Session:
 
     def end(self) -> None:
         """Close the session: nothing more is decided in it, and its context is purged after the retention period."""
-        self._engine.append(self.id, lambda now: Ended(at=now))
+        self.engine.end(self.id)
 
     def __enter__(self) -> Self:
         self._tokens.append(CURRENT.set(self))

@@ -24,6 +24,7 @@ class Type(Enum):
     TOOL = "a tool's name"
     EFFECT = "an effect"
     LEVEL = "a level"
+    AUTHORITY = "a state of authority"
     CATEGORY = "a set of categories"
     TEXT = "text"
     TEXTS = "a list of texts"
@@ -36,6 +37,7 @@ APPLIES: Mapping[Type, frozenset[Operator]] = {
     Type.TOOL: _TEXT,
     Type.EFFECT: SAME,
     Type.LEVEL: SAME | ORDER,
+    Type.AUTHORITY: SAME,
     Type.CATEGORY: SAME | {Operator.CONTAINS},
     Type.TEXT: _TEXT | {Operator.EXISTS},
     Type.TEXTS: _TEXT | {Operator.EXISTS},
@@ -76,6 +78,7 @@ SECTIONS: Mapping[str, Mapping[str, Type]] = {
         "scope": Type.TEXTS,
         "delegated": Type.NUMBER,
         "development": Type.TRUTH,
+        "authority": Type.AUTHORITY,
     },
     "signals": {},
 }

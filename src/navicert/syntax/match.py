@@ -13,6 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from navicert.model.action import Effect
+from navicert.model.authority import LADDER
+from navicert.model.labels import Level
+from navicert.model.policy import Condition, Operator, Tally
+from navicert.model.value import Json
 from navicert.syntax import words
 from navicert.syntax.fields import (
     AMONG,
@@ -29,10 +34,6 @@ from navicert.syntax.fields import (
     Type,
 )
 from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
-from navicert.model.action import Effect
-from navicert.model.labels import Level
-from navicert.model.policy import Condition, Operator, Tally
-from navicert.model.value import Json
 
 MAX_WINDOW_S = 31 * 86_400
 MAX_COUNT = 1_000_000_000
@@ -118,7 +119,7 @@ def _section(section: str, node: Node) -> Iterator[Field]:
             name = key if key == "*" else words.parameter(key, place)
             yield Field(f"parameters.{name}", Type.ANY, value, place)
         elif section == "signals":
-            yield Field(f"signals.{_name(key, place, 'a signal')}", Type.ANY, value, place)
+            yield Field(f"signals.{words.named(key, place, 'a signal')}", Type.ANY, value, place)
         else:
             yield Field(f"{section}.{key}", _known(section, key, place), value, place)
 
@@ -136,15 +137,7 @@ def _context(key: str, node: Node, place: Place) -> Field:
         return Field(f"context.{key}", _known("context", key, place), node, place)
     if group == "attempts" and not TOOL_NAME.fullmatch(name):
         raise Fault(place, f"{shown(name)} is no full tool name; write it as `tool.operation`")
-    return Field(f"context.{group}.{_name(name, place, 'a fact')}", NAMED[group], node, place)
-
-
-def _name(key: str, place: Place, what: str) -> str:
-    if not key or key != key.strip() or len(key) > 2 * words.MAX_ID:
-        raise Fault(
-            place, f"{shown(key)} does not name {what}; write 1 to {2 * words.MAX_ID} characters, no outer spaces"
-        )
-    return key
+    return Field(f"context.{group}.{words.named(name, place, 'a fact')}", NAMED[group], node, place)
 
 
 def _known(section: str, key: str, place: Place) -> Type:
@@ -273,6 +266,8 @@ def _scalar(field: Field, node: Node, what: str) -> Json:
             return words.choice(node, what, _LEVELS)
         case Type.EFFECT:
             return words.choice(node, what, _EFFECTS)
+        case Type.AUTHORITY:
+            return words.choice(node, what, _STATES)
         case Type.TOOL:
             return _tool(field, node, what)
         case Type.NUMBER:
@@ -309,6 +304,7 @@ _TOOL_CHARACTERS = re.compile(r"[A-Za-z0-9_.-]+")
 _NAME_HINT = "a name has letters, digits, `_`, `-` and `.`"
 _LEVELS = {level.name: level.name for level in Level}
 _EFFECTS = {effect.value: effect.value for effect in Effect}
+_STATES = {state.value: state.value for state in LADDER}
 
 
 def _tool(field: Field, node: Node, what: str) -> str:

@@ -1,34 +1,45 @@
-"""Top level, tools and rules: what a policy file means (R3.a; docs/reference/policy-language.md).
+"""Top level, tools, people and rules: what a policy file means (R3.a; docs/reference/policy-language.md).
 
 * Which fields a rule may have depends on its decision: the constraints stand in the tables below.
 * A rule that waits has a timeout, stated or not, so that rules which say the same thing have the same content.
+* What nobody could ever satisfy does not load: more approvals than people, an escalation after the end.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from navicert.syntax import words
-from navicert.syntax.match import TOOL_NAME, read_match
-from navicert.syntax.reader import Fault, Node, Place, Scalar, Table, kind, read_yaml, shown
 from navicert.model.action import Effect, ToolProfile
+from navicert.model.authority import LADDER, Authority
 from navicert.model.decision import Classification, Verdict
 from navicert.model.errors import PolicyError
 from navicert.model.labels import Labels, Level
 from navicert.model.policy import Edit, Modification, PolicySet, Posture, Rule
 from navicert.model.value import Json, Value
+from navicert.syntax import words
+from navicert.syntax.facts import read_facts
+from navicert.syntax.match import TOOL_NAME, read_match
+from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, read_yaml, shown
 
 DEFAULT_TIMEOUT_S = 15 * 60
 DEFAULT_STICKY_S = 86_400
+DEFAULT_CASCADE = 3
 MAX_VERSION = 2**53 - 1
 MAX_PRIORITY = 1_000_000_000
+MAX_APPROVALS = 16
+MAX_CASCADE = 16
+REQUESTER = "requester"
 
-_POLICY = ("policy", "version", "posture", "sticky", "confidence", "tools", "rules")
+_POLICY = (
+    "policy", "version", "posture", "sticky", "confidence", "tools", "facts", "roles", "supervisors", "cascade",
+    "rules",
+)  # fmt: skip
 _ROLES = ("destination", "resource", "amount", "content")
 _TOOL = ("effect", *_ROLES, "categories", "returns")
 _RULE = (
     "id", "name", "match", "decision", "classification", "priority", "reason", "risk", "modifications", "approvers",
-    "timeout", "set_context",
+    "approvals", "escalate", "timeout", "set_context", "authority",
 )  # fmt: skip
 
 _POSTURES = {posture.value: posture for posture in Posture}
@@ -38,6 +49,7 @@ _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 _RISKS = {risk: risk for risk in ("low", "medium", "high", "critical")}
 _CLASSES = {each.value: each for each in Classification if each is not Classification.STATIC}
 _EDITS = {edit.value: edit for edit in Edit}
+_LOWERED = {state.value: state for state in LADDER if state is not Authority.FULL}
 
 _DECISIONS_OF: Mapping[Classification, tuple[Verdict, ...]] = {
     Classification.FORBIDDEN: (Verdict.DENY,),
@@ -47,9 +59,12 @@ _DECISIONS_OF: Mapping[Classification, tuple[Verdict, ...]] = {
 }
 _ONLY_WITH: Mapping[str, tuple[Verdict, ...]] = {
     "modifications": (Verdict.MODIFY,),
-    "approvers": (Verdict.STEP_UP,),
+    "approvers": (Verdict.STEP_UP, Verdict.DEFER),
+    "approvals": (Verdict.STEP_UP, Verdict.DEFER),
+    "escalate": (Verdict.STEP_UP,),
     "timeout": (Verdict.STEP_UP, Verdict.DEFER),
 }
+_ESCALATE = ("after", "to")
 _REQUIRED_WITH: Mapping[Verdict, str] = {Verdict.MODIFY: "modifications", Verdict.STEP_UP: "approvers"}
 
 
@@ -85,6 +100,10 @@ def _policy(file: Table) -> tuple[PolicySet, Spans]:
         rules=rules,
         sticky_s=words.duration(nodes["sticky"], "`sticky`", least=0) if "sticky" in nodes else DEFAULT_STICKY_S,
         confidence_ppm=words.millionths(nodes["confidence"], "`confidence`", 1) if "confidence" in nodes else 0,
+        facts=read_facts(nodes["facts"]) if "facts" in nodes else (),
+        roles=_ceilings(nodes["roles"]) if "roles" in nodes else None,
+        supervisors=_people(nodes["supervisors"], "`supervisors`") if "supervisors" in nodes else (),
+        cascade=words.integer(nodes["cascade"], "`cascade`", 1, MAX_CASCADE) if "cascade" in nodes else DEFAULT_CASCADE,
     )
     return policy, Spans(rules=rule_places, tools=tool_places)
 
@@ -142,6 +161,43 @@ def _labels(node: Node, what: str, level: str) -> Labels:
     )
 
 
+# -------------------------------------------------------------------------------------------------------------- people
+
+_SCOPE = re.compile(r"\*|(?:[A-Za-z0-9_-]+\.)+(?:\*|[A-Za-z0-9_-]+)")
+
+
+def _ceilings(node: Node) -> dict[str, tuple[str, ...]]:
+    """An empty ceiling would lock everybody out, which nobody means who writes it down."""
+    found = words.table(node, "`roles`")
+    if not found.nodes:
+        raise Fault(found.place, "`roles` is empty, so that nobody could use anything; add a role, or leave it out")
+    return {words.named(role, found.keys[role], "a role"): _scope(found.nodes[role], role) for role in found.nodes}
+
+
+def _scope(node: Node, role: str) -> tuple[str, ...]:
+    patterns = words.names(node, f"the role {shown(role)}", 2 * words.MAX_ID)
+    for pattern in patterns:
+        if not _SCOPE.fullmatch(pattern):
+            hint = "write `tool.operation`, `tool.*`, or `'*'` for every tool"
+            raise Fault(_entry(node, pattern), f"{shown(pattern)} is no scope pattern; {hint}")
+    return patterns
+
+
+def _people(node: Node, what: str) -> tuple[str, ...]:
+    """Names of people who answer for others' agents: `requester` is none of them."""
+    people = words.names(node, what)
+    if REQUESTER in people:
+        hint = "name other people (the requester confirms as one of the `approvers` only)"
+        raise Fault(_entry(node, REQUESTER), f"`{REQUESTER}` cannot be in {what}; {hint}")
+    return people
+
+
+def _entry(node: Node, name: str) -> Place:
+    """Where a name stands that was read from this node."""
+    entries = node.nodes if isinstance(node, Items) else (node,)
+    return next(item.place for item in entries if isinstance(item, Scalar) and item.value == name)
+
+
 # --------------------------------------------------------------------------------------------------------------- rules
 
 
@@ -171,6 +227,9 @@ def _rule(found: Table) -> Rule:
     _check_fields(found, decision)
     conditions, tallies = read_match(nodes["match"]) if "match" in nodes else ((), ())
     priority = nodes.get("priority")
+    approvers = words.names(nodes["approvers"], "`approvers`") if "approvers" in nodes else ()
+    timeout_s = _timeout(nodes.get("timeout"), decision)
+    escalate_s, backups = _escalate(nodes.get("escalate"), approvers, timeout_s)
     return Rule(
         id=words.line(nodes["id"], "`id`"),
         name=words.line(nodes["name"], "`name`", words.MAX_NAME) if "name" in nodes else "",
@@ -182,9 +241,13 @@ def _rule(found: Table) -> Rule:
         reason=words.text(nodes["reason"], "`reason`", words.MAX_REASON) if "reason" in nodes else "",
         risk=words.choice(nodes["risk"], "`risk`", _RISKS) if "risk" in nodes else "medium",
         modifications=_modifications(nodes["modifications"]) if "modifications" in nodes else (),
-        approvers=words.names(nodes["approvers"], "`approvers`") if "approvers" in nodes else (),
-        timeout_s=_timeout(nodes.get("timeout"), decision),
+        approvers=approvers,
+        timeout_s=timeout_s,
         set_context=_set_context(nodes.get("set_context")),
+        approvals=_approvals(nodes["approvals"], approvers, backups) if "approvals" in nodes else 1,
+        backups=backups,
+        escalate_s=escalate_s,
+        authority=_authority(nodes["authority"]) if "authority" in nodes else None,
     )
 
 
@@ -205,8 +268,8 @@ def _classification(found: Table, decision: Verdict | None) -> Classification:
 
 
 def _check_fields(found: Table, decision: Verdict | None) -> None:
-    if decision is None and "set_context" not in found.nodes:
-        raise Fault(found.place, "the rule decides nothing; add `decision:` or `set_context:`")
+    if decision is None and "set_context" not in found.nodes and "authority" not in found.nodes:
+        raise Fault(found.place, "the rule decides nothing; add `decision:`, `set_context:` or `authority:`")
     for key, verdicts in _ONLY_WITH.items():
         if key in found.nodes and decision not in verdicts:
             wanted = " or ".join(f"`{each.value}`" for each in verdicts)
@@ -216,6 +279,8 @@ def _check_fields(found: Table, decision: Verdict | None) -> None:
     required = _REQUIRED_WITH.get(decision) if decision else None
     if required and required not in found.nodes:
         raise Fault(found.nodes["decision"].place, f"{_decided(decision)} needs `{required}`; add `{required}:`")
+    if "approvals" in found.nodes and "approvers" not in found.nodes:
+        raise Fault(found.keys["approvals"], "`approvals` needs `approvers`; add `approvers:`, or remove it")
 
 
 def _decided(decision: Verdict | None) -> str:
@@ -230,6 +295,43 @@ def _timeout(node: Node | None, decision: Verdict | None) -> int | None:
 
 def _set_context(node: Node | None) -> Labels | None:
     return None if node is None else _labels(node, "set_context", "data_classification")
+
+
+def _escalate(
+    node: Node | None, approvers: tuple[str, ...], timeout_s: int | None
+) -> tuple[int | None, tuple[str, ...]]:
+    """Return after how many seconds, and to whom."""
+    if node is None:
+        return None, ()
+    found = words.fields(node, "`escalate`", _ESCALATE, _ESCALATE)
+    after, to = (found.nodes[key] for key in _ESCALATE)
+    seconds = words.duration(after, "`after`")
+    if timeout_s is not None and seconds >= timeout_s:
+        limit = f"and the rule waits for `{words.spelled(timeout_s)}`"
+        raise Fault(after.place, f"`after` is `{words.spelled(seconds)}`, {limit}; write less, or a longer `timeout:`")
+    backups = _people(to, "`to`")
+    for name in backups:
+        if name in approvers:
+            raise Fault(_entry(to, name), f"{shown(name)} is an approver already; name somebody else, or remove it")
+    return seconds, backups
+
+
+def _approvals(node: Node, approvers: tuple[str, ...], backups: tuple[str, ...]) -> int:
+    approvals = words.integer(node, "`approvals`", 1, MAX_APPROVALS)
+    alone = approvals == 1
+    counted = [name for name in (*approvers, *backups) if alone or name != REQUESTER]
+    if approvals > len(counted):
+        without = "" if alone or REQUESTER not in approvers else f", without `{REQUESTER}`"
+        what = f"nobody could ever give {approvals} approvals where {len(counted)} can answer{without}"
+        raise Fault(node.place, f"{what}; name more people, or write less")
+    return approvals
+
+
+def _authority(node: Node) -> Authority:
+    if isinstance(node, Scalar) and node.value == Authority.FULL.value:
+        hint = f"write one of {words.listed(_LOWERED)}, or leave the field out"
+        raise Fault(node.place, f"`authority` cannot be `full`: a rule only lowers it; {hint}")
+    return words.choice(node, "`authority`", _LOWERED)
 
 
 # -------------------------------------------------------------------------------------------------------- modifications

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import re2
 
-from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
 from navicert.model.value import Json
+from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
 
 MAX_ID = 100
 MAX_REASON = 500
@@ -29,19 +29,27 @@ T = TypeVar("T")
 _HABITS: Mapping[str, str] = {
     "action": "decision",
     "approver": "approvers",
+    "backups": "escalate",
     "conditions": "match",
     "data_classification": "level",
     "default": "posture",
     "endswith": "ends_with",
     "equals": "eq",
     "gte": "ge",
+    "interval": "every",
     "level": "data_classification",
     "lte": "le",
     "modification": "modifications",
     "neq": "ne",
     "nin": "not_in",
+    "path": "file",
+    "question": "requester",
+    "quorum": "approvals",
     "regex": "matches",
+    "retries": "attempts",
     "startswith": "starts_with",
+    "timeout": "within",
+    "url": "http",
     "when": "match",
 }
 
@@ -193,8 +201,14 @@ def duration(node: Node, what: str, least: int = 1, most: int = MAX_DURATION_S) 
         raise Fault(node.place, f"{what} cannot be {kind(node)}; write a duration: `30s`, `10m`, `2h` or `1d`")
     seconds = int(word[:-1]) * _UNITS[word[-1]]
     if not least <= seconds <= most:
-        raise Fault(node.place, f"{what} is {shown(word)}; write a duration from `{least}s` to `{most // 86_400}d`")
+        raise Fault(node.place, f"{what} is {shown(word)}; write a duration from `{least}s` to `{spelled(most)}`")
     return seconds
+
+
+def spelled(seconds: int) -> str:
+    """Return seconds as a duration is written, in the largest unit that they fill."""
+    unit = max((unit for unit in _UNITS if seconds % _UNITS[unit] == 0), key=lambda unit: _UNITS[unit])
+    return f"{seconds // _UNITS[unit]}{unit}"
 
 
 def pattern(node: Node, what: str) -> str:
@@ -218,6 +232,13 @@ def pattern(node: Node, what: str) -> str:
 def _complaint(error: Exception) -> str:
     first = error.args[0] if error.args else ""
     return first.decode(errors="replace") if isinstance(first, bytes) else str(first)
+
+
+def named(word: str, place: Place, what: str) -> str:
+    """Return the name of a fact, a signal or a role: any text without space around it."""
+    if not word or word != word.strip() or len(word) > 2 * MAX_ID:
+        raise Fault(place, f"{shown(word)} does not name {what}; write 1 to {2 * MAX_ID} characters, no outer spaces")
+    return word
 
 
 def parameter(word: str, place: Place) -> str:

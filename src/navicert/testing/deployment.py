@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from navicert.adapters.contents.files import FileDigests
 from navicert.adapters.detect.patterns import ParameterPatterns, PatternClassifier
 from navicert.adapters.detect.protected import ProtectedResources
 from navicert.adapters.disclose.subject_keys import SubjectKeys
@@ -18,22 +19,35 @@ from navicert.adapters.sign.file_key import load_key
 from navicert.adapters.store.sqlite import SqliteJournal
 from navicert.adapters.store.vault import Vault
 from navicert.adapters.system import SystemClock, SystemIds
-from navicert.assemble import Assembled, Home, load_policy, make_home, make_pseudonym
+from navicert.assemble import Assembled, Home, load_policy, make_home, make_pseudonym, make_resolvers
 from navicert.config import read_config
 from navicert.core.draft import Scribe
 from navicert.engine.engine import Engine
-from navicert.engine.workings import Settings
-from navicert.ports import Classifier, Clock, Detector, DisclosureKeys, IdentityVerifier, Ids, Journal, Signer
+from navicert.engine.workings import Ports, Settings
+from navicert.model.policy import SourceKind
+from navicert.ports import (
+    Classifier,
+    Clock,
+    Detector,
+    DisclosureKeys,
+    IdentityVerifier,
+    Ids,
+    Journal,
+    Notifier,
+    Resolver,
+    Signer,
+)
 from navicert.sdk.guard import Guard
 
 
 class Bench(Guard):
     """A guard whose parts can be reached: `home`, `engine`, `journal` as the engine sees it, and the real `store`."""
 
+    engine: Engine
+
     def __init__(self, assembled: Any, home: Home, journal: Journal, store: SqliteJournal) -> None:
         super().__init__(assembled)
         self.home = home
-        self.engine: Engine = assembled.engine
         self.journal = journal
         self.store = store
 
@@ -69,9 +83,12 @@ def open_bench(  # noqa: PLR0913 - one argument per port
     verifier: Callable[[IdentityVerifier], IdentityVerifier] = _same,
     detectors: Callable[[tuple[Detector, ...]], tuple[Detector, ...]] = _same,
     classifiers: Callable[[tuple[Classifier, ...]], tuple[Classifier, ...]] = _same,
+    resolvers: Callable[[dict[SourceKind, Resolver]], dict[SourceKind, Resolver]] = _same,
+    notifier: Notifier | None = None,
     commit_s: float = 5.0,
     measure_s: float = 2.0,
     permit_s: float = 300.0,
+    in_band_s: float = 0.0,
 ) -> Bench:
     """Open the home in `folder` (made with `policy` where there is none), each port as its function returns it."""
     home = Home(folder)
@@ -93,12 +110,17 @@ def open_bench(  # noqa: PLR0913 - one argument per port
     a_journal = journal(store)
     pseudonym = make_pseudonym(read_secret(home.pseudonym_key))
     engine = Engine(
-        journal=a_journal,
-        clock=a_clock,
-        ids=some_ids,
-        verifier=verifier(DevelopmentIdentity(config.service)),
-        detectors=detectors((ProtectedResources((home.folder,)), ParameterPatterns())),
-        classifiers=classifiers((PatternClassifier(),)),
+        Ports(
+            journal=a_journal,
+            clock=a_clock,
+            ids=some_ids,
+            verifier=verifier(DevelopmentIdentity(config.service)),
+            detectors=detectors((ProtectedResources((home.folder,)), ParameterPatterns())),
+            classifiers=classifiers((PatternClassifier(),)),
+            resolvers=resolvers(make_resolvers()),
+            contents=FileDigests(),
+            notifier=notifier,
+        ),
         policy=compiled,
         policy_bytes=data,
         settings=Settings(
@@ -107,6 +129,7 @@ def open_bench(  # noqa: PLR0913 - one argument per port
             commit_s=commit_s,
             measure_s=measure_s,
             permit_s=permit_s,
+            in_band_s=in_band_s,
         ),
     )
     return Bench(_Assembled(engine, some_ids, path), home, a_journal, store)

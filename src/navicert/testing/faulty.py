@@ -217,6 +217,11 @@ class FaultyJournal:
         rows: dict[str, tuple[Any, int]] = self._reading.through(lambda: self._inner.read(keys), keys)
         return rows
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of the rows under a prefix."""
+        found: list[str] = self._reading.through(lambda: self._inner.keys(prefix), prefix)
+        return found
+
     def receipts_of(self, action_id: str) -> list[tuple[Receipt, str]]:
         """Return the receipts of one action."""
         found: list[tuple[Receipt, str]] = self._reading.through(lambda: self._inner.receipts_of(action_id), action_id)

@@ -59,6 +59,11 @@ class MemoryJournal:
         with self._lock:
             return {key: self.rows[key] for key in keys if key in self.rows}
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of the rows that exist under a prefix, in order."""
+        with self._lock:
+            return sorted(key for key in self.rows if key.startswith(prefix))
+
     def enqueue(self, commit: Commit, *, lazy: bool = False) -> _Decided:
         """Make a commit; its ticket is decided already."""
         del lazy

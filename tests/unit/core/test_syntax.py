@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from navicert.syntax import canonical_policy, decode_policy, policy_hash, read_policy
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.decision import Classification, Verdict
 from navicert.model.errors import IntegrityError, PolicyError
 from navicert.model.labels import Labels, Level
 from navicert.model.policy import Condition, Edit, Modification, Operator, PolicySet, Posture, Rule, Tally
+from navicert.syntax import canonical_policy, decode_policy, policy_hash, read_policy
 
 ROOT = Path(__file__).parents[3]
 HEAD = "policy: office\nversion: 3\nposture: deny\n"
@@ -41,6 +41,12 @@ def tool(body: str) -> str:
     """A file with one tool; its keys stand in line 6, column 5."""
     lines = "".join(f"    {line}\n" for line in body.split("\n"))
     return f"{HEAD}tools:\n  email.send:\n{lines}"
+
+
+def fact(body: str) -> str:
+    """A file with one fact; its keys stand in line 6, column 5."""
+    lines = "".join(f"    {line}\n" for line in body.split("\n"))
+    return f"{HEAD}facts:\n  f:\n{lines}"
 
 
 def read(text: str) -> PolicySet:
@@ -187,6 +193,8 @@ def test_results_of_a_tool_without_returns_stay_undeclared():
         ("identity: {roles: {contains: admin}}", ("identity.roles", Operator.CONTAINS, "admin", False)),
         ("identity: {development: true}", ("identity.development", Operator.EQ, True, False)),
         ("identity: {delegated: {gt: 0}}", ("identity.delegated", Operator.GT, 0, False)),
+        ("identity: {authority: supervised}", ("identity.authority", Operator.EQ, "supervised", False)),
+        ("identity: {authority: [full, narrowed]}", ("identity.authority", Operator.IN, ["full", "narrowed"], False)),
         ("signals: {injection.score: {gt: 0.5}}", ("signals.injection.score", Operator.GT, 0.5, False)),
     ],
 )
@@ -330,7 +338,15 @@ def test_text_outside_ascii_is_welcome():
 
 # ---------------------------------------------------------------------------------------------------- what is refused
 
-WHOLE = {"file": str, "top": (HEAD + "{}").format, "tool": tool, "rule": rule, "match": match, "edit": edit}
+WHOLE = {
+    "file": str,
+    "top": HEAD.__add__,
+    "fact": fact,
+    "tool": tool,
+    "rule": rule,
+    "match": match,
+    "edit": edit,
+}
 
 
 def refusals() -> list[tuple[str, str, str]]:
@@ -372,6 +388,13 @@ LONG = [
     (HEAD + f"rules: [{{id: {'a' * 101}, decision: DENY}}]", "4:14: `id` has 101 characters; use at most 100"),
     (rule(f"decision: DENY\nreason: {'x' * 501}"), "7:13: `reason` has 501 characters; use at most 500"),
     (match(f"parameters: {{n: {{matches: {'a' * 1001}}}}}"), "8:33: `matches` has 1001 characters; use at most 1000"),
+    (HEAD + f"supervisors: [{'a' * 101}]", "4:15: an entry of `supervisors` has 101 characters; use at most 100"),
+    (HEAD + f"roles: {{a: b.{'a' * 199}}}", "4:12: the role `a` has 201 characters; use at most 200"),
+    (fact(f"file: /{'a' * 1000}"), "6:11: `file` has 1001 characters; use at most 1000"),
+    (fact(f"http: https://a/{'a' * 991}"), "6:11: `http` has 1001 characters; use at most 1000"),
+    (fact(f"command: [/a, {'a' * 1001}]"), "6:19: an argument of `command` has 1001 characters; use at most 1000"),
+    (fact(f"file: /f\nat: /{'a' * 1000}"), "7:9: `at` has 1001 characters; use at most 1000"),
+    (fact(f"requester: {'a' * 501}"), "6:16: `requester` has 501 characters; use at most 500"),
 ]
 
 

@@ -44,7 +44,12 @@ class ProtectedResources:
     inline = True
 
     def __init__(self, folders: Iterable[Path]) -> None:
-        self._folders = tuple(os.path.realpath(folder) for folder in folders)
+        self._fixed = tuple(os.path.realpath(folder) for folder in folders)
+        self._folders = self._fixed
+
+    def also(self, places: Iterable[Path]) -> None:
+        """Protect these as well, in place of what was named so before: the policy that is in force rests on them."""
+        self._folders = (*self._fixed, *(os.path.realpath(place) for place in places))
 
     def measure(self, action: Action, parameters: Mapping[str, Json], context: SessionContext) -> Finding:
         """Return the signal `protected`: True where the action names a protected resource."""

@@ -22,10 +22,11 @@ from navicert.adapters.store.vault import Vault
 from navicert.core.accumulate import fold
 from navicert.core.digest import bytes_digest
 from navicert.core.seal import ZERO, b64, parse
-from navicert.model.commit import Pending
+from navicert.model.authority import Standings
 from navicert.model.context import ContextEntry, SessionContext
 from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.receipt import Receipt
+from navicert.model.suspension import Approvers, Over, Wait
 from navicert.model.value import Json
 from navicert.ports import DisclosureKeys
 from navicert.verification.disclosed import read_disclosure
@@ -54,7 +55,7 @@ class _Id(msgspec.Struct, frozen=True):
 class Archive:
     """One store file, open for reading; use it as a context manager. One thread at a time.
 
-    vault: opens contexts and pending actions. keys: open disclosures. Without them, asking for these raises
+    vault: opens contexts and waiting actions. keys: open disclosures. Without them, asking for these raises
     `IntegrityError`. Raises `IntegrityError` where there is no store, or none that this version knows; `Unavailable`
     where it cannot be read now.
     """
@@ -202,14 +203,32 @@ class Archive:
 
     # waits and policies
 
-    def pending(self) -> Iterator[tuple[Pending, str]]:
-        """Yield every suspended action with its status, the one that ends first in front."""
+    def waits(self) -> list[Wait]:
+        """Return every action that waits, the one that ends first in front."""
+        found = list(self._values("wait/", Wait))
+        return sorted(found, key=lambda wait: (wait.question.deadline, wait.handle))
+
+    def over(self, handle: str) -> Over | None:
+        """Return what became of a wait, None where it waits still or is not known."""
+        return next((item for item in self._values("over/", Over) if item.handle == handle), None)
+
+    def standings(self) -> Standings:
+        """Return every subject whose authority is not full."""
+        return next(self._values("authority/", Standings), Standings())
+
+    def approvers(self) -> Approvers:
+        """Return everybody who is or was enrolled."""
+        return next(self._values("approvers/", Approvers), Approvers())
+
+    def _values(self, prefix: str, kind: type[T]) -> Iterator[T]:
         vault = self._opened()
         with reading(self.path):
-            for handle, status, sealed in self._connection.execute(
-                "SELECT handle, status, value FROM pending ORDER BY deadline, handle"
-            ):
-                yield _decode(vault.open(f"pending/{handle}", sealed), Pending, f"the wait `{handle}`"), status
+            rows = self._connection.execute(
+                "SELECT key, version, value FROM row WHERE key >= ? AND key < ? ORDER BY key",
+                (prefix, prefix[:-1] + "0"),
+            ).fetchall()
+        for key, version, sealed in rows:
+            yield _decode(vault.open(f"row/{key}/{version}", sealed), kind, f"the row `{key}`")
 
     def policies(self) -> dict[str, bytes]:
         """Return the canonical bytes of every policy set that was in force, by content hash."""

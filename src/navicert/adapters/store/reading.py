@@ -56,6 +56,14 @@ class Reader:
                 self._connection.execute("COMMIT")
         return found
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of the rows under a prefix (one that ends in `/`), in order."""
+        with self._lock, _as_unavailable():
+            rows = self._connection.execute(
+                "SELECT key FROM row WHERE key >= ? AND key < ? ORDER BY key", (prefix, prefix[:-1] + "0")
+            )
+            return [key for (key,) in rows]
+
     def _check_session(self, context: SessionContext) -> None:
         """Hold a loaded context against its entries and its newest receipt (R2.f); all entries at the first load."""
         session = context.session_id

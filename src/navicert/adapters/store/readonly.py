@@ -12,7 +12,7 @@ from navicert.adapters.store.schema import VERSION
 from navicert.model.errors import IntegrityError, Unavailable
 
 BUSY_MS: Final = 5_000
-_TABLES: Final = frozenset({"meta", "row", "entry", "log", "pending", "policy"})
+_TABLES: Final = frozenset({"meta", "row", "entry", "log", "policy"})
 
 
 def open_readonly(path: Path) -> sqlite3.Connection:

@@ -7,7 +7,7 @@ from typing import Final
 
 from navicert.model.errors import IntegrityError
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 MIGRATIONS: Final[dict[int, str]] = {
     1: """
@@ -45,6 +45,7 @@ MIGRATIONS: Final[dict[int, str]] = {
     );
     CREATE TABLE policy (hash TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     """,
+    2: "DROP TABLE pending;",
 }
 
 

@@ -1,6 +1,6 @@
 """The journal over SQLite (port `Journal`): WAL, group commit, a file lock for several processes.
 
-* A commit stands whole or not at all: rows under compare-and-swap, entries, receipt, pending wait (property 3).
+* A commit stands whole or not at all: rows under compare-and-swap, entries, receipt (property 3).
 * `seq` and `prev` are read, and the receipt is signed, inside the write transaction; the signed bytes are stored.
 * Commits are made in the order in which they were queued. The journal never retries; a ticket whose caller has given up
   is not begun any more.
@@ -100,6 +100,11 @@ class SqliteJournal:
         self._same_process()
         return self._reader.receipts_of(action_id)
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of the rows that exist under a prefix, in order."""
+        self._same_process()
+        return self._reader.keys(prefix)
+
     # queueing
 
     def enqueue(self, commit: Commit, *, lazy: bool = False) -> SqliteTicket:
@@ -139,7 +144,7 @@ class SqliteJournal:
     def purge(self, *, before: int) -> int:
         """Delete the context of sessions that ended, or were left, before `before` (microseconds); return how many.
 
-        A session with an open action stays until that is settled. Receipts stay. Freed pages are overwritten (R2).
+        A session with an action that is open or waits stays until that is over. Receipts stay. Freed pages are overwritten (R2).
         """
         end = monotonic() + BUSY_S
         with self._lead, self._exclusive(end), self._transaction(end):
@@ -147,10 +152,12 @@ class SqliteJournal:
                 "SELECT key, version, value FROM row WHERE key >= 'session/' AND key < 'session0' AND updated_at < ?",
                 (before,),
             ).fetchall()
-            gone = [key for key, *row in rows if not open_row(self._vault, key, *row).open]
+            held = ((key, open_row(self._vault, key, *row)) for key, *row in rows)
+            gone = [key for key, context in held if not (context.open or context.waiting)]
             for key in gone:
                 self._writer.execute("DELETE FROM entry WHERE session = ?", (key.partition("/")[2],))
                 self._writer.execute("DELETE FROM row WHERE key = ?", (key,))
+            self._writer.execute("DELETE FROM row WHERE key >= 'over/' AND key < 'over0' AND updated_at < ?", (before,))
             self._versions.clear()
         return len(gone)
 
@@ -317,13 +324,6 @@ class SqliteJournal:
         for session, seq, entry in commit.entries:
             sealed = self._vault.seal(f"entry/{session}/{seq}", state_bytes(entry))
             execute("INSERT INTO entry VALUES (?, ?, ?)", (session, seq, sealed))
-        if commit.pending is not None:
-            item = commit.pending
-            sealed = self._vault.seal(f"pending/{item.handle}", msgspec.json.encode(item))
-            execute(
-                "INSERT INTO pending VALUES (?, ?, ?, 'waiting', ?)",
-                (item.handle, item.session_id, item.deadline, sealed),
-            )
         if commit.policy is not None:
             execute("INSERT OR IGNORE INTO policy VALUES (?, ?)", commit.policy)
         return receipt

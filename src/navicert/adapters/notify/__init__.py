@@ -1,0 +1,1 @@
+"""Notifiers: how approvers hear of a question; never what is in it."""

@@ -1,0 +1,415 @@
+"""Judging: one action on the rows as they stand, and what follows from it as one commit (DESIGN.md section 3).
+
+* Everything here runs under the turn, and waits for nothing: what is missing is named (`Need`), fetched, and tried again.
+* A modified action is measured and judged anew, until it comes to rest.
+* A permit, a wait or a refusal is the same commit: receipt, context, shared rows, and the row of the wait.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from navicert.core.accumulate import OPEN, WAITING, accumulate
+from navicert.core.canonical import decode_parameters
+from navicert.core.dependence import prerequisites, written
+from navicert.core.digest import action_digest
+from navicert.core.draft import Judgement, decision_draft, permits, policy_part
+from navicert.core.evaluate import evaluate, labels_by_rule, lowered
+from navicert.core.fields import role_values
+from navicert.core.labels import labels_in_force
+from navicert.core.shared import (
+    AUTHORITY,
+    Concerns,
+    authority_of,
+    concerns,
+    over_key,
+    restanding,
+    session_key,
+    shared_facts,
+    tallied,
+    wait_key,
+)
+from navicert.engine.suspending import begin_wait
+from navicert.engine.workings import Workings, replace, values
+from navicert.model.action import Action, Effect
+from navicert.model.authority import LADDER, Standing, Standings
+from navicert.model.commit import Commit, RowRead, RowWrite
+from navicert.model.context import Attempt, ContextEntry, Fact, SessionContext
+from navicert.model.decision import Decision, Verdict
+from navicert.model.evaluation import EvaluationInput
+from navicert.model.identity import ActionIdentity
+from navicert.model.labels import Labels
+from navicert.model.receipt import AuthorityPart
+from navicert.model.shared import InFlight, Stored
+from navicert.model.signals import Signals
+from navicert.model.suspension import Over
+from navicert.model.value import Value
+
+ROUNDS: Final = 8
+"""A modified action is judged again at most so often, and a wait asked anew (SPEC.md, Settled)."""
+_ASKING: Final = frozenset({Verdict.STEP_UP, Verdict.DEFER})
+
+
+class Need(Value, frozen=True, kw_only=True):
+    """What has to be fetched before the action can be judged: rows, measurements of an action, or its files' digests."""
+
+    keys: tuple[str, ...] = ()
+    measure: Action | None = None
+    files: Action | None = None
+
+
+class Case(Value, frozen=True, kw_only=True):
+    """What is judged. measured, files: by parameters. facts, answered: of an action that waited. start: where to begin.
+
+    not_before: no clock that was set back makes it earlier than this.
+    """
+
+    action: Action
+    session_id: str
+    identity: ActionIdentity
+    forced: Decision | None = None
+    measured: dict[bytes, Signals]
+    files: dict[bytes, dict[str, str]]
+    facts: tuple[Fact, ...] = ()
+    answered: tuple[str, ...] = ()
+    start: Action | None = None
+    not_before: int = 0
+
+
+class Assessed(Value, frozen=True, kw_only=True):
+    """What an action came to. given: the last round's input; `given.action` is what would run. line: the sessions."""
+
+    decision: Decision
+    given: EvaluationInput
+    concerned: Concerns
+    rows: dict[str, tuple[Any, int]]
+    line: tuple[SessionContext, ...]
+
+
+class Judged(Value, frozen=True, kw_only=True):
+    """A decision that is queued: what to wait for, and what to answer when it is durable."""
+
+    decision: Decision
+    action: Action
+    """As it would run."""
+    identity: ActionIdentity
+    ticket: Any
+    receipt_id: str
+    concerned: Concerns | None
+    given: EvaluationInput | None
+    ruled: Labels | None
+    handle: str | None
+    deadline: int | None
+    expires_at: int
+    session_id: str
+    waited: bool = False
+
+
+def forced(code: str, reason: str) -> Decision:
+    """Return a refusal that is the engine's own."""
+    return Decision(verdict=Verdict.DENY, reason_code=code, reason=reason)
+
+
+def assess(works: Workings, case: Case) -> Assessed | Need:
+    """Judge the action, round by round, until what it is modified to comes to rest. Under the turn."""
+    place = session_key(case.session_id)
+    policy, action = works.policy, case.action
+    profile = policy.profile(action.name, action.profile)
+    candidates = policy.candidates(action.tool, action.operation)
+    current = case.start or action
+    touched: tuple[str, ...] = ()
+    now = max(works.clock.now(), case.not_before)
+    for left in range(ROUNDS, -1, -1):
+        concerned = concerns(current, profile, case.identity, candidates, works.settings.scribe.pseudonym)
+        if concerned.flight is not None and works.rows.get(concerned.flight) is None:
+            works.rows.fill((concerned.flight,), {})  # taken as absent: the journal refuses the commit where it is not
+        keys = (place, *concerned.keys())
+        rows = works.snapshot(keys)
+        if rows is None:
+            return Need(keys=keys)
+        context: SessionContext = rows[place][0]
+        above = works.ancestors(context)
+        if above is None:
+            return Need(keys=works.lineage(context))
+        signals = case.measured.get(current.parameters)
+        if signals is None:
+            return Need(measure=current)
+        concerned = replace(
+            concerned, subjects=(*concerned.subjects, *(session_key(parent.session_id) for parent in above))
+        )
+        facts = shared_facts(concerned, values(rows), candidates, now)
+        given = EvaluationInput(
+            action=current,
+            identity=case.identity,
+            context=context,
+            labels=labels_in_force((context, *above), facts.sticky, works.settings.issuer),
+            shared=facts,
+            signals=signals,
+            now=now,
+            facts=case.facts,
+            answered=case.answered,
+        )
+        decision = case.forced or evaluate(given, policy)
+        if decision.effective is not None and not left:
+            decision = forced("modification_unstable", "the required changes do not come to rest")
+        if decision.effective is None:
+            decision = _merged(decision, touched)
+            return Assessed(decision=decision, given=given, concerned=concerned, rows=rows, line=(context, *above))
+        touched = (*touched, *decision.rules)
+        current = as_modified(current, decision.effective)
+    raise AssertionError("the last round always returns")
+
+
+def as_modified(action: Action, parameters: bytes) -> Action:
+    """Return the action with other parameters."""
+    return replace(action, parameters=parameters, digest=action_digest(action.tool, action.operation, parameters))
+
+
+def _merged(decision: Decision, touched: tuple[str, ...]) -> Decision:
+    """Return the last round's decision with the rules that modified the action before it."""
+    if not touched:
+        return decision
+    verdict = Verdict.MODIFY if decision.verdict is Verdict.ALLOW else decision.verdict
+    return replace(decision, verdict=verdict, rules=tuple(dict.fromkeys((*touched, *decision.rules))))
+
+
+def guarded(works: Workings, assessed: Assessed, *, waited: bool = False) -> Decision | Need:
+    """Refuse or hold what policy would let pass but the state of things does not.
+
+    Its session or a parent has ended; too much is open or waits; the same is open or waits already; it depends on what
+    waits. waited: it was suspended before, and may be taken up after its session has ended.
+    """
+    decision, context = assessed.decision, assessed.line[0]
+    action, rows = assessed.given.action, assessed.rows
+    if not waited and any(session.ended_at is not None for session in assessed.line):
+        return forced("session_ended", "the session, or the one that delegated to it, has ended")
+    if decision.verdict is Verdict.DENY:
+        return decision
+    flight: InFlight | None = rows[assessed.concerned.flight][0] if assessed.concerned.flight else None
+    if permits(decision.verdict):
+        if len(context.open) >= OPEN:
+            return forced("too_many_open", f"{OPEN} actions of this session have no outcome yet")
+        if flight is not None:
+            return forced("open_action", f"the same action is open already, as {flight.action_id}")
+    if waited:
+        return decision  # what it depends on was looked at before it was judged
+    twin = next((item for item in context.waiting if item.digest == action.digest), None)
+    if twin is not None:
+        return forced("already_waiting", f"the same action waits already, as {twin.handle}")
+    return _held_back(works, decision, action, context)
+
+
+def _held_back(works: Workings, decision: Decision, action: Action, context: SessionContext) -> Decision | Need:
+    """Have an action wait for those that it depends on (R4.d), within the cascade limit (R4.f)."""
+    before = prerequisites(action, decode_parameters(action.parameters), context)
+    known = {item.handle for item in context.waiting}
+    named = tuple(dict.fromkeys(handle for handle in action.depends_on if handle not in known))
+    found = works.snapshot([*map(wait_key, named), *map(over_key, named)]) if named else {}
+    if found is None:
+        return Need(keys=(*map(wait_key, named), *map(over_key, named)))
+    handles = [item.handle for item in before]
+    depth = max((item.depth for item in before), default=0)
+    for handle in named:
+        wait, over = found[wait_key(handle)][0], found[over_key(handle)][0]
+        if wait is None and over is None:
+            return forced("no_wait", f"it depends on `{handle}`, and there is no such wait")
+        if over is not None and not over.permitted:
+            return forced("dependency_refused", f"it depends on {handle}, which was refused")
+        if wait is not None or any(item.action_id == over.action_id for item in context.open):
+            handles.append(handle)
+            depth = max(depth, (wait or over).depth)
+    if not handles and decision.verdict not in _ASKING:
+        return decision
+    if len(context.waiting) >= WAITING:
+        return forced("too_many_waiting", f"{WAITING} actions of this session wait already")
+    if depth + 1 > works.policy.policy.cascade and handles:
+        return forced("cascade_limit", f"it would be number {depth + 1} in a row of actions that wait for one another")
+    if permits(decision.verdict):
+        return Decision(
+            verdict=Verdict.DEFER,
+            reason_code="depends",
+            reason=f"it depends on what waits as {', '.join(handles)}",
+            rules=decision.rules,
+            risk=decision.risk,
+            depends_on=tuple(handles),
+        )
+    return replace(decision, depends_on=tuple(handles))
+
+
+def stage(works: Workings, case: Case) -> Judged | Need:
+    """Judge an action and queue what follows. Under the turn; waits for nothing."""
+    assessed = assess(works, case)
+    if isinstance(assessed, Need):
+        return assessed
+    decision = assessed.decision if case.forced is not None else guarded(works, assessed)
+    if isinstance(decision, Need):
+        return decision
+    if decision.verdict is Verdict.STEP_UP and (need := files_needed(works, assessed.given.action, case.files)):
+        return need
+    return _commit(works, case, assessed, decision)
+
+
+def files_needed(works: Workings, action: Action, files: dict[bytes, dict[str, str]]) -> Need | None:
+    """Return what is needed to bind an approval to the content of the files that the action names."""
+    if works.ports.contents is None or action.parameters in files:
+        return None
+    return Need(files=action)
+
+
+def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision) -> Judged:
+    """Queue what follows from a decision: receipt, context, shared rows, wait."""
+    given, concerned, rows, action = assessed.given, assessed.concerned, assessed.rows, case.action
+    context, current = given.context, given.action
+    policy, settings, now = works.policy, works.settings, given.now
+    profile = policy.profile(action.name, action.profile)
+    handle = works.ids.new("wait") if decision.verdict in _ASKING else None
+    depth = 1 + _depth(context, decision.depends_on)
+    entry = Attempt(
+        action_id=action.action_id,
+        name=action.name,
+        digest=current.digest,
+        verdict=decision.verdict,
+        owner=settings.issuer,
+        at=now,
+        entities=_entities(works, current),
+        handle=handle,
+        resources=written(profile, decode_parameters(current.parameters)) if handle else (),
+        depth=depth,
+    )
+    after = accumulate(context, entry)
+    changes = follow(works, assessed, decision)
+    receipt_id = works.ids.new("rcp")
+    wait = None
+    if handle is not None:
+        files = case.files.get(current.parameters, {})
+        wait = begin_wait(
+            works, action, given, decision, handle=handle, receipt_id=receipt_id, files=files, depth=depth
+        )
+        changes[wait_key(handle)] = wait
+    judgement = Judgement(
+        receipt_id=receipt_id,
+        action=action,
+        effective=current if current is not action else None,
+        identity=case.identity,
+        decision=decision,
+        policy=policy_part(policy.policy, policy.hash),
+        given=given,
+        profile=profile,
+        after=after,
+        handle=handle,
+        deadline=wait.question.deadline if wait else None,
+        authority=authority_part(assessed, changes),
+        now=now,
+    )
+    ticket = queue(works, context, entry, after, rows, changes, decision_draft(settings.scribe, judgement))
+    return Judged(
+        decision=decision,
+        action=current,
+        identity=case.identity,
+        ticket=ticket,
+        receipt_id=receipt_id,
+        concerned=concerned,
+        given=given,
+        ruled=labels_by_rule(given, policy) if permits(decision.verdict) else None,
+        handle=handle,
+        deadline=wait.question.deadline if wait else None,
+        expires_at=now + int(settings.permit_s * 1_000_000),
+        session_id=context.session_id,
+    )
+
+
+def _depth(context: SessionContext, handles: tuple[str, ...]) -> int:
+    return max((item.depth for item in context.waiting if item.handle in handles), default=1 if handles else 0)
+
+
+def queue(  # noqa: PLR0913 - what one commit is made of
+    works: Workings,
+    context: SessionContext,
+    entry: ContextEntry,
+    after: SessionContext,
+    rows: dict[str, tuple[Any, int]],
+    changes: dict[str, Any],
+    draft: Any,
+) -> Any:
+    """Queue one commit: the entry, the changed rows, and every other row that was looked at, under compare-and-swap."""
+    place = session_key(context.session_id)
+    written_rows = {place: after, **changes}
+    return works.queue(
+        Commit(
+            session_id=context.session_id,
+            writes=tuple(
+                RowWrite(key=key, expected=rows[key][1] if key in rows else 0, value=value)
+                for key, value in written_rows.items()
+            ),
+            reads=tuple(RowRead(key=key, expected=row[1]) for key, row in rows.items() if key not in written_rows),
+            entries=((context.session_id, after.length, entry),),
+            draft=draft,
+        )
+    )
+
+
+def follow(works: Workings, assessed: Assessed, decision: Decision) -> dict[str, Any]:
+    """Return the shared rows as a decision leaves them: tallies, flight, labels of what is written, authority."""
+    given, concerned, rows = assessed.given, assessed.concerned, assessed.rows
+    changes: dict[str, Any] = {}
+    profile = works.policy.profile(given.action.name, given.action.profile)
+    if permits(decision.verdict):
+        changes |= tallied(concerned, values(rows), given.now)
+        if concerned.flight:
+            changes[concerned.flight] = InFlight(action_id=given.action.action_id, session_id=given.context.session_id)
+        if profile is not None and profile.effect is not Effect.READ:
+            changes |= _labelled_resources(concerned, rows, given.labels.join(given.signals.labels))
+    lower = lowered(given, works.policy)
+    if lower is not None:
+        state, rule = lower
+        agent = next(name for name in concerned.subjects if name.startswith("agent/"))
+        held: Standings | None = rows[AUTHORITY][0]
+        if LADDER.index(state) > LADDER.index(authority_of(held, (agent,))):
+            standing = Standing(state=state, at=given.now, by=f"rule {rule}", reason=f"rule `{rule}` matched")
+            changes[AUTHORITY] = restanding(held, agent, standing)
+    return changes
+
+
+def authority_part(assessed: Assessed, changes: dict[str, Any]) -> AuthorityPart:
+    """Return the authority that was judged on, and what it is after."""
+    held: Standings | None = assessed.rows[AUTHORITY][0]
+    after: Standings | None = changes.get(AUTHORITY, held)
+    return AuthorityPart(
+        before=assessed.given.shared.authority.value,
+        after=authority_of(after, assessed.concerned.subjects).value,
+        epoch=after.epoch if after is not None else 0,
+    )
+
+
+def ended(wait_handle: str, judged: Decision, assessed: Assessed, depth: int) -> Over:
+    """Return what is kept of a wait that is over."""
+    return Over(
+        handle=wait_handle,
+        action_id=assessed.given.action.action_id,
+        session_id=assessed.given.context.session_id,
+        permitted=permits(judged.verdict),
+        reason_code=judged.reason_code,
+        reason=judged.reason,
+        at=assessed.given.now,
+        depth=depth,
+    )
+
+
+def _labelled_resources(concerned: Concerns, rows: dict[str, tuple[Any, int]], labels: Labels) -> dict[str, Stored]:
+    """A resource that is written under a label carries it, in whatever session it is read back (T3)."""
+    found: dict[str, Stored] = {}
+    for key in concerned.stored:
+        held: Stored = rows[key][0] or Stored()
+        joined = held.labels.join(labels)
+        if joined != held.labels:
+            found[key] = Stored(labels=joined)
+    return found
+
+
+def _entities(works: Workings, action: Action) -> tuple[str, ...]:
+    profile = works.policy.profile(action.name, action.profile)
+    if profile is None or not (profile.destination or profile.resource):
+        return ()
+    parameters = decode_parameters(action.parameters)
+    found = [*role_values(profile, "destination", parameters), *role_values(profile, "resource", parameters)]
+    return tuple(str(value)[:200] for value in found[:16])
