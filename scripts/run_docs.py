@@ -5,6 +5,8 @@
 * `python` runs under this interpreter; `sh` and `bash` under bash, stopping at the first error; of a `console` block
   the lines that begin with `$ ` run, and the rest is output.
 * `<!-- file: NAME -->` before a block of any language, or `title="NAME"` in its opening line, writes it to a file.
+* `<!-- typed: LINE | LINE -->` before a shell block runs it on a terminal of its own, and types these lines at its
+  prompts.
 * `<!-- norun: REASON -->` before a block skips it; the reason is printed.
 * A block of data (yaml, json, text and the like) is only shown. A block with no language, or one not known, is an
   error: nothing is left unexecuted by accident.
@@ -13,6 +15,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -32,7 +35,7 @@ SHOWN: Final = frozenset({"csv", "diff", "html", "http", "ini", "json", "jsonl",
 RUN: Final = frozenset({"bash", "console", "python", "sh"})
 
 _FENCE: Final = re.compile(r"^(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^`]*?)[ \t]*$")
-_NOTE: Final = re.compile(r"^\s*<!--\s*(?P<key>file|norun)\s*:(?P<value>.*?)-->\s*$")
+_NOTE: Final = re.compile(r"^\s*<!--\s*(?P<key>file|norun|typed)\s*:(?P<value>.*?)-->\s*$")
 _TITLE: Final = re.compile(r'\btitle="(?P<name>[^"]*)"')
 
 
@@ -49,6 +52,7 @@ class Block:
     text: str
     file: str = ""
     skipped: str = ""
+    typed: tuple[str, ...] = ()
 
 
 def blocks(page: str, text: str) -> list[Block]:
@@ -137,13 +141,16 @@ def _block(page: str, number: int, info: str, body: str, note: tuple[int, str, s
         skipped = note[2]
         if not skipped:
             raise DocumentError(f"{page}:{note[0]}: `norun` gives no reason; write `<!-- norun: reason -->`")
+    typed = tuple(line.strip() for line in note[2].split("|")) if note and note[1] == "typed" else ()
+    if typed and language not in {"sh", "bash"}:
+        raise DocumentError(f"{page}:{number}: lines are typed into a shell block only, not into `{language}`")
     named = bool(title) or bool(note and note[1] == "file")
     if named and (not file or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts):
         raise DocumentError(f"{page}:{number}: `{file}` is no file name inside the page's folder; use a relative one")
     if not file and not skipped and language not in RUN | SHOWN:
         known = ", ".join(sorted(RUN | SHOWN))
         raise DocumentError(f"{page}:{number}: unknown language `{language}`; use one of {known}")
-    return Block(line=number, language=language, text=body, file=file, skipped=skipped)
+    return Block(line=number, language=language, text=body, file=file, skipped=skipped, typed=typed)
 
 
 def _perform(page: str, block: Block, work: Path, home: Path, deadline: float) -> str:
@@ -172,6 +179,9 @@ def _command(page: str, block: Block) -> list[str]:
         if not typed:
             raise DocumentError(f"{page}:{block.line}: the console block has no line that begins with `$ `")
         return [*SHELL, "\n".join(typed)]
+    if block.typed:
+        driver = Path(__file__).resolve().with_name("on_terminal.py")
+        return [sys.executable, str(driver), json.dumps(block.typed), *SHELL, block.text]
     return [*SHELL, block.text]
 
 

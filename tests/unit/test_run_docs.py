@@ -176,3 +176,27 @@ def test_pages_share_nothing_and_each_failure_is_reported(tmp_path, capsys):
     assert "README.md:1: sh ok" in printed.out
     assert "docs/deep/one.md:1: sh ok" in printed.out
     assert printed.err.startswith("docs/two.md:1: the sh block failed, exit status 4\n")
+
+
+def test_typed_lines_reach_the_prompts_of_a_terminal(tmp_path):
+    report = _run(
+        tmp_path,
+        "<!-- typed: one | two -->",
+        "```sh",
+        "read -r -p 'first: ' a < /dev/tty",
+        "read -r -p 'second: ' b",
+        'test "$a $b" = "one two"',
+        "```",
+    )
+
+    assert report == ["README.md:2: sh ok"]
+
+
+def test_a_typed_line_that_nobody_asks_for_is_a_failure(tmp_path):
+    with pytest.raises(run_docs.DocumentError, match="nobody asked"):
+        _run(tmp_path, "<!-- typed: one -->", "```sh", "true", "```")
+
+
+def test_lines_are_typed_into_shell_blocks_only(tmp_path):
+    with pytest.raises(run_docs.DocumentError, match="shell block only"):
+        _run(tmp_path, "<!-- typed: one -->", "```python", "input('x: ')", "```")

@@ -20,7 +20,7 @@ from navicert.config import FILE, HOME
 from navicert.model.errors import Unavailable, VerificationError
 
 if TYPE_CHECKING:
-    from navicert.demo.story import Judged, Proof
+    from navicert.demo.story import Ended, Judged, Proof
     from navicert.demo.world import World
 
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 def verb(folder: Path, again: bool, home: str | None, as_json: bool) -> int:
     """Make a demo in FOLDER (default: navicert-demo), and let an agent loose in it.
 
-    There is a policy, files, a database, a mail server and a web service. A scripted agent tries eleven things; then
-    the world is asked, behind navicert's back, what really happened. Everything runs in this process and on this
-    machine: no model, no network. Nothing that exists is overwritten.
+    There is a policy, files, a database, a mail server and a web service. A scripted agent tries twelve things. Three of
+    them wait: a person approves one from another process, a missing fact is found out, and one times out. Then the world
+    is asked, behind navicert's back, what really happened. Everything runs on this machine: no model, no network. Nothing that exists is overwritten.
     """
     start = monotonic()
     del home  # the demonstration has a home of its own
@@ -50,7 +50,13 @@ def verb(folder: Path, again: bool, home: str | None, as_json: bool) -> int:
     if not as_json:
         _opening(out, world, agent, again=again)
     judged: list[Judged] = []
+    ended: list[Ended] = []
     for item in story.run(world, agent):
+        if isinstance(item, story.Ended):
+            if not as_json:
+                _tell_end(out, item, first=not ended)
+            ended.append(item)
+            continue
         if not as_json:
             _tell(out, item, new=not judged or item.session != judged[-1].session)
         judged.append(item)
@@ -60,7 +66,7 @@ def verb(folder: Path, again: bool, home: str | None, as_json: bool) -> int:
     broken = _verify(out, folder, quiet=as_json)
     seconds = monotonic() - start
     if as_json:
-        emit(_document(folder, agent, judged, proofs, broken, seconds))
+        emit(_document(folder, agent, judged, ended, proofs, broken, seconds))
     else:
         _closing(out, folder, judged, seconds)
     if broken is not None:
@@ -104,6 +110,8 @@ def _opening(out: Terminal, world: World, agent: str, *, again: bool) -> None:
             (".navicert", "policy.yaml, keys (mode 0600), the log of receipts"),
             ("workspace", "three files"),
             ("customers.db", f"{world.made} invented customers, SQLite"),
+            ("vault.json", "a credential"),
+            ("ops", "what the operators say about this environment; no tool writes there"),
             ("mailbox", "what a mail server on this machine accepts"),
             ("requests.log", "what a deploy service on this machine is asked"),
         ]
@@ -128,9 +136,33 @@ def _tell(out: Terminal, item: Judged, *, new: bool) -> None:
         out.say(" " * 17 + out.style(line, "dim"))
 
 
+_ENDS = {
+    "approval": "Ben approves, from a process of his own",
+    "facts": "the ops registry says which environment",
+    "timeout": "nobody says that the window is open",
+    "reevaluation": "judged again",
+}
+
+
+def _tell_end(out: Terminal, item: Ended, *, first: bool) -> None:
+    if first:
+        out.say()
+        out.say(out.style("What waited", "dim"))
+        out.say()
+    told = _ENDS.get(item.method, item.reason)
+    room = out.width - 17 - 41 - 2 - 14
+    out.say(
+        f"  {item.number:>2}  {out.verdict(item.verdict)}  {pad(told, 39)}  "
+        f"{out.style(pad(item.name, room), 'dim')}  {f'from {item.attempt}':>14}"
+    )
+    done = f"it ran, once: the agent got {item.answer}"
+    note = done if item.verdict in {"ALLOW", "MODIFY"} else "timed out: a wait that nobody ends, ends in DENY"
+    out.say(" " * 17 + out.style(note if item.verdict != "DENY" or item.method == "timeout" else item.reason, "dim"))
+
+
 def _first(parameters: dict[str, Any]) -> str:
     """Return what tells this call from others of its tool."""
-    for name in ("path", "to", "sql", "customer", "release"):
+    for name in ("path", "to", "sql", "customer", "release", "name"):
         if name in parameters:
             text = str(parameters[name])
             return "…/" + "/".join(text.split("/")[-2:]) if text.startswith("/") else text
@@ -179,7 +211,7 @@ def _verify(out: Terminal, folder: Path, *, quiet: bool) -> VerificationError | 
 
 def _closing(out: Terminal, folder: Path, judged: list[Judged], seconds: float) -> None:
     at = shown_path(folder)
-    waiting = next((item.handle for item in judged if item.handle), None)
+    waited = next((item.handle for item in judged if item.handle), None)
     out.say()
     out.title("Go on", f"all of this took {seconds:.1f} s")
     activate = Path(sys.prefix, "bin", "activate")
@@ -189,7 +221,7 @@ def _closing(out: Terminal, folder: Path, judged: list[Judged], seconds: float) 
         (f"cd {at}", "the commands below look for a home here and above"),
         ("navicert tail", "every receipt, one line each"),
         ("navicert sessions", "what each has read and tried"),
-        (f"navicert show {waiting}", "an action that waits, and how it came to it") if waiting else ("", ""),
+        (f"navicert show {waited}", "an action that waited: who approved what") if waited else ("", ""),
         ("navicert verify", "the log again, step by step"),
         ("$EDITOR .navicert/policy.yaml", "change a rule, and let the agent try again:"),
         ("navicert quickstart --again .", ""),
@@ -209,6 +241,7 @@ def _document(
     folder: Path,
     agent: str,
     judged: list[Judged],
+    ended: list[Ended],
     proofs: list[Proof],
     broken: VerificationError | None,
     seconds: float,
@@ -236,6 +269,18 @@ def _document(
                 "deadline": item.deadline,
             }
             for item in judged
+        ],
+        "ended": [
+            {
+                "number": item.number,
+                "attempt": item.attempt,
+                "action_id": item.action_id,
+                "action": item.name,
+                "verdict": item.verdict,
+                "method": item.method,
+                "reason": item.reason,
+            }
+            for item in ended
         ],
         "proofs": [
             {

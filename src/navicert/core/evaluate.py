@@ -297,11 +297,19 @@ def _conflict(matched: list[CompiledRule], reason: str) -> Decision:
 
 def _defer(code: str, items: list[CompiledRule], subject: Subject) -> Decision:
     fields = tuple(dict.fromkeys(name for item in items for name in item.undetermined_fields(subject)))
+    rules = [item.rule for item in items]
+    timeouts = [rule.timeout_s for rule in rules if rule.timeout_s is not None]
+    # people can answer what waits, not what forbids or permits: they are asked where every rule here is theirs to answer
+    people = rules if all(rule.decision in _ASKING and rule.approvers for rule in rules) else []
     return Decision(
         verdict=Verdict.DEFER,
         reason_code=code,
         reason="not known yet: " + ", ".join(fields),
-        rules=tuple(item.rule.id for item in items),
+        rules=tuple(rule.id for rule in rules),
         classification=Classification.CONTEXT_DEFER,
         undetermined=fields,
+        approvers=tuple(dict.fromkeys(name for rule in people for name in rule.approvers)),
+        approvals=max((rule.approvals for rule in people), default=1),
+        timeout_s=min(timeouts, default=None),
+        risk=max((rule.risk for rule in rules), key=_RISKS.index),
     )

@@ -6,6 +6,7 @@ results are at least (`returns`). Whether a call may run is not decided here: th
 
 from __future__ import annotations
 
+import json
 import smtplib
 import sqlite3
 from contextlib import closing
@@ -45,6 +46,13 @@ def make_tools(guard: Guard, world: World) -> SimpleNamespace:
         with closing(sqlite3.connect(world.database)) as database, database:
             return database.execute("DELETE FROM customers WHERE id = ?", (customer,)).rowcount
 
+    @guard.tool("vault.rotate", effect="credentials", resource="name", returns="INTERNAL")
+    def rotate(name: str) -> int:
+        versions: dict[str, int] = json.loads(world.vault.read_text(encoding="utf-8"))
+        versions[name] += 1
+        world.vault.write_text(json.dumps(versions) + "\n", encoding="utf-8")
+        return versions[name]
+
     @guard.tool("deploy.status", effect="read", returns="INTERNAL")
     def status() -> str:
         return _call(world, "GET", "/status")
@@ -54,7 +62,14 @@ def make_tools(guard: Guard, world: World) -> SimpleNamespace:
         return _call(world, "POST", f"/deploy/{release}")
 
     return SimpleNamespace(
-        read=read, send=send, query=query, execute=execute, delete=delete, status=status, start=start
+        read=read,
+        send=send,
+        query=query,
+        execute=execute,
+        delete=delete,
+        rotate=rotate,
+        status=status,
+        start=start,
     )
 
 
