@@ -92,7 +92,7 @@ class Assembled:
         )
         journal.purge(before=clock.now() - config.retention_days * 86_400_000_000)
         self.journal = journal
-        self._protected = ProtectedResources((home.folder, self._policy_path))
+        self._protected = ProtectedResources((home.folder, self._policy_path, *identity_files(home.folder, config)))
         self._protected.also(fact_files(policy.policy))
         self.engine = Engine(
             Ports(
@@ -196,6 +196,14 @@ def make_verifier(home: Path, config: Config) -> IdentityVerifier:
         return TokenIdentity(config.identity, home, config.service)
     except PolicyError as error:
         raise PolicyError(f"{home / FILE}: identity: {error}; see docs/reference/configuration.md") from None
+
+
+def identity_files(home: Path, config: Config) -> tuple[Path, ...]:
+    """Return the files by which identities are verified: governed tools must not write them."""
+    if isinstance(config.identity, str):
+        return ()
+    places = (config.identity.keys, config.identity.revocations)
+    return tuple(home / place for place in places if place is not None and "://" not in place)
 
 
 def make_resolvers() -> dict[SourceKind, Resolver]:

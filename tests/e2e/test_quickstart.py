@@ -10,7 +10,8 @@ from email import message_from_bytes
 
 import pytest
 
-VERDICTS = ["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "DENY", "MODIFY", "STEP_UP", "ALLOW", "DEFER", "DENY"]
+VERDICTS = "ALLOW ALLOW ALLOW DENY DENY DENY MODIFY STEP_UP DEFER ALLOW DEFER DENY".split()
+ENDS = [("ALLOW", "crm.delete", 8), ("ALLOW", "vault.rotate", 9), ("DENY", "deploy.start", 11)]
 
 
 def navicert(folder, *args):
@@ -62,10 +63,28 @@ def test_all_five_verdicts_are_shown_in_order_with_the_line_that_caused_each(dem
         "tables-are-never-dropped",
         "twenty-rows",
         "deleting-needs-a-person",
+        "rotate-in-staging",
         "deploy-status",
         "deploy-in-the-window",
         "built in",
     ]
+
+
+def test_what_waited_is_approved_found_out_or_timed_out(demo):
+    _, result = demo
+    rows = re.findall(r"^ +\d+  . ([A-Z_]+) .* ([a-z]+\.[a-z]+) +from (\d+)$", result.stdout, re.MULTILINE)
+
+    assert [(verdict, name, int(attempt)) for verdict, name, attempt in rows] == ENDS
+
+
+def test_a_person_in_another_process_stands_in_the_receipt_of_what_ran(demo):
+    folder, _ = demo
+    lines = navicert(folder, "--home", "navicert-demo", "tail", "--json").stdout.splitlines()
+    receipts = [json.loads(line) for line in lines]
+    resolved = [item for item in receipts if item["kind"] == "resolution"]
+
+    assert len(resolved) == 3
+    assert "ben" in json.dumps(resolved)
 
 
 def test_the_mail_server_holds_one_message_and_it_is_the_one_that_was_allowed(demo):
@@ -77,14 +96,20 @@ def test_the_mail_server_holds_one_message_and_it_is_the_one_that_was_allowed(de
     assert "@mail.example" not in path.read_text(encoding="utf-8")
 
 
-def test_no_customer_is_lost_and_the_table_stands(demo):
+def test_one_customer_is_deleted_once_a_person_said_so_and_the_table_stands(demo):
     folder, _ = demo
     database = sqlite3.connect(folder / "navicert-demo" / "customers.db")
     (count,) = database.execute("SELECT count(*) FROM customers").fetchone()
     kept = database.execute("SELECT id FROM customers WHERE id = 7").fetchall()
     database.close()
 
-    assert (count, kept) == (240, [(7,)])
+    assert (count, kept) == (239, [])
+
+
+def test_the_credential_was_rotated_once_its_environment_was_found_out(demo):
+    folder, _ = demo
+
+    assert json.loads((folder / "navicert-demo" / "vault.json").read_text(encoding="utf-8")) == {"mail-api": 2}
 
 
 def test_the_deploy_service_was_asked_and_not_started(demo):
@@ -93,15 +118,16 @@ def test_the_deploy_service_was_asked_and_not_started(demo):
     assert (folder / "navicert-demo" / "requests.log").read_text(encoding="utf-8") == "GET /status\n"
 
 
-def test_the_log_verifies_and_names_two_waits(demo):
+def test_the_log_verifies_and_nothing_waits_any_more(demo):
     folder, _ = demo
     report = json.loads(navicert(folder, "--home", "navicert-demo", "verify", "--json").stdout)
     status = json.loads(navicert(folder, "--home", "navicert-demo", "status", "--json").stdout)
 
     assert report["verified"]
     assert report["report"]["open"] == []
-    assert [item["verdict"] for item in status["waiting"]] == ["DEFER", "STEP_UP"]
-    assert status["verdicts"] == {"ALLOW": 4, "DENY": 4, "MODIFY": 1, "STEP_UP": 1, "DEFER": 1}
+    assert status["waiting"] == []
+    assert status["verdicts"]["STEP_UP"] == 1
+    assert status["verdicts"]["DEFER"] == 2
 
 
 def test_every_command_that_it_names_works(demo):
@@ -136,7 +162,7 @@ def test_an_edited_policy_is_what_the_next_run_is_judged_by(tmp_path):
     document = json.loads(navicert(tmp_path, "quickstart", "--again", "d", "--json").stdout)
 
     assert [item["verdict"] for item in document["actions"]] == [*VERDICTS[:7], "ALLOW", *VERDICTS[8:]]
-    assert [(proof["found"], proof["permitted"]) for proof in document["proofs"]] == [(2, 2), (1, 1), (2, 2), (0, 0)]
+    assert [(proof["found"], proof["permitted"]) for proof in document["proofs"]] == [(2, 2), (1, 2), (2, 2), (2, 2), (0, 0)]
     assert document["verified"]
 
 

@@ -130,8 +130,8 @@ def _queue(works: Workings, handle: str, *, take: bool) -> Machine[Judged | Answ
     if refused is None and wait.question.verdict is Verdict.STEP_UP and not answers.approved:
         return _still(wait)
     identity, error = yield from identify(works, context)
-    if error is not None and isinstance(error.__cause__, Unavailable):
-        raise error.__cause__  # whoever could vouch for it does not answer now
+    if isinstance(error, Unavailable) or (error is not None and isinstance(error.__cause__, Unavailable)):
+        raise Unavailable(str(error))  # whoever could vouch for it does not answer now
     if error is not None:
         refused = refused or forced("identity_unverified", str(error))
     again = _Again(

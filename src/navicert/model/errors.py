@@ -38,6 +38,10 @@ class Unavailable(NavicertError):
     """A part of the system did not answer; nothing ran; try later (R1.c)."""
 
 
+class Unvouched(IdentityError, Unavailable):
+    """Whoever vouches for an identity does not answer now: nothing is permitted, and what waits goes on waiting."""
+
+
 class InvalidAction(NavicertError):
     """The call cannot be put into canonical form, so nothing about it can be judged; nothing ran."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from navicert.core.builtin import PREFIX
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.authority import LADDER, Authority
 from navicert.model.decision import Classification, Verdict
@@ -230,8 +231,13 @@ def _rule(found: Table) -> Rule:
     approvers = words.names(nodes["approvers"], "`approvers`") if "approvers" in nodes else ()
     timeout_s = _timeout(nodes.get("timeout"), decision)
     escalate_s, backups = _escalate(nodes.get("escalate"), approvers, timeout_s)
+    rule_id = words.line(nodes["id"], "`id`")
+    if rule_id.startswith(PREFIX):
+        raise Fault(
+            nodes["id"].place, f"the rule id {shown(rule_id)} is reserved: `{PREFIX}` is for built-in rules; rename it"
+        )
     return Rule(
-        id=words.line(nodes["id"], "`id`"),
+        id=rule_id,
         name=words.line(nodes["name"], "`name`", words.MAX_NAME) if "name" in nodes else "",
         match=conditions,
         tallies=tallies,

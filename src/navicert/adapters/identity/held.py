@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Final, Generic, Protocol, TypeVar
 
 from navicert.adapters.identity.fetch import FetchError, Stamp, is_address, read_address, read_file, stamp_of
-from navicert.model.errors import IdentityError
+from navicert.model.errors import Unvouched
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -38,7 +38,7 @@ class Copy(Generic[T_co]):
 
 
 class Held(Protocol[T_co]):
-    """A document, kept up to date. Called from any thread; raises `IdentityError` where it cannot be had."""
+    """A document, kept up to date. Called from any thread; raises `Unvouched` where it cannot be had."""
 
     @property
     def inline(self) -> bool:
@@ -99,8 +99,8 @@ class FileDocument(Generic[T]):
         """Return what `get` returns: it has looked already."""
         return self.get(now)
 
-    def _unusable(self, error: FetchError) -> IdentityError:
-        return IdentityError(f"{self._what} `{self._name}` {error}; the operator must restore the file")
+    def _unusable(self, error: FetchError) -> Unvouched:
+        return Unvouched(f"{self._what} `{self._name}` {error}; the operator must restore the file")
 
 
 class AddressDocument(Generic[T]):
@@ -161,9 +161,9 @@ class AddressDocument(Generic[T]):
             self._held = Copy(value, digest, now)
             self._failed = None
 
-    def _unusable(self, why: str) -> IdentityError:
+    def _unusable(self, why: str) -> Unvouched:
         state = "not there yet" if self._held is None else "stale"
-        return IdentityError(
+        return Unvouched(
             f"{self._what} from `{self._address}` is {state}: the address {why}; "
             "the operator must see to it, nothing is permitted until it answers"
         )

@@ -15,7 +15,7 @@ import msgspec
 
 from navicert.adapters.identity.fetch import FetchError
 from navicert.adapters.identity.held import SECOND, SKEW, hold
-from navicert.model.errors import IdentityError
+from navicert.model.errors import Unvouched
 from navicert.model.value import Value
 
 _COOL_S: Final = 5.0
@@ -65,12 +65,12 @@ class Revocations:
         return self._held.inline
 
     def get(self, now: int) -> Listed:
-        """Return the list in force; raises `IdentityError` where it is stale, or cannot be had."""
+        """Return the list in force; raises `Unvouched` where it is stale, or cannot be had."""
         listed = self._newer(self._held.get(now).value, now)
         if not self._is_fresh(listed, now):
             listed = self._newer(self._held.again(now).value, now)
         if not self._is_fresh(listed, now):
-            raise IdentityError(
+            raise Unvouched(
                 f"the revocation list `{self.source}` was not issued within the last {self._fresh // SECOND} s; "
                 "the operator must see to it that a fresh one is issued, nothing is permitted until then"
             )
