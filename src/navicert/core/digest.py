@@ -12,6 +12,7 @@ _ACTION = b"navicert/action/1\0"
 _ENTRY = b"navicert/entry/1\0"
 _RULE = b"navicert/rule/1\0"
 _CONTEXT = b"navicert/context/1\0"
+_NOTHING_WAITS = b',"waiting":[]}'
 
 
 def action_digest(tool: str, operation: str, parameters: bytes) -> str:
@@ -26,8 +27,14 @@ def entry_digest(previous: str, entry: bytes) -> str:
 
 
 def context_digest(context: SessionContext) -> str:
-    """Return the digest of a whole accumulated context; its salt keeps it unguessable."""
-    return sha256(_CONTEXT + state_bytes(context)).hexdigest()
+    """Return the digest of a whole accumulated context; its salt keeps it unguessable.
+
+    A context in which nothing waits has the digest that it had before contexts could hold waits (version 0.1).
+    """
+    data = state_bytes(context)
+    if not context.waiting:
+        data = data.removesuffix(_NOTHING_WAITS) + b"}"
+    return sha256(_CONTEXT + data).hexdigest()
 
 
 def rule_digest(rule: Rule) -> str:

@@ -52,8 +52,8 @@ class DelegationPart(Value, frozen=True, kw_only=True):
     delegatee: str
     scope: tuple[str, ...]
     issued_at: str
-    evidence: str
     expires_at: str | None = None
+    evidence: str | None = None
 
 
 class Requester(Value, frozen=True, kw_only=True):
