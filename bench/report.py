@@ -13,6 +13,7 @@ GROUPS = {
     "evaluate": "One decision (`evaluate`)",
     "loop": "The whole loop, in process",
     "growth": "Log growth",
+    "waits": "Waiting, and the kill switch",
     "memory": "Start and memory",
     "verify": "Verification",
     "peer": "Beside a peer, in the same run",

@@ -21,7 +21,6 @@ from navicert.core.builtin import with_builtin
 from navicert.core.canonical import parameter_bytes
 from navicert.core.compile import CompiledPolicy, compile_policy
 from navicert.core.digest import action_digest
-from navicert.syntax import policy_hash, read_policy
 from navicert.model.action import Action
 from navicert.model.context import Attempt, Observed, Opened, Result
 from navicert.model.decision import Verdict
@@ -30,6 +29,7 @@ from navicert.model.identity import ActionIdentity, Claims
 from navicert.model.labels import Labels, Level
 from navicert.model.signals import Signals
 from navicert.sdk.guard import make_profile
+from navicert.syntax import policy_hash, read_policy
 
 PII = Labels(level=Level.CONFIDENTIAL, categories=("PII",))
 INTERNAL = Labels(level=Level.INTERNAL)
