@@ -90,7 +90,7 @@ def signed(guard: Guard, key: FileKey, handle: str) -> Vote:
 
 
 def kills(bench: Bench, made: Path) -> None:
-    """Another process works without a pause; here its agent is killed. How long until the last start of a tool there?"""
+    """Another process works without a pause; its agent is killed: how long until the last start of a tool there?"""
     home = made / "home"
     guard = open_bench(home, POLICY)
     late = []
