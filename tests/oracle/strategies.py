@@ -2,6 +2,7 @@
 
 * Every policy keeps the restrictions under which a file loads: types per field, classifications per decision, what only
   some decisions may carry. At most six rules, so at most six are undetermined.
+* Answers are content hashes: of rules of the policy, of the built-in one, and of a rule that nobody holds.
 * Rules without a condition and conditions on facts that are often missing are frequent, so that conflicts, merges, and
   undetermined rules above, at and below the deciding priority are too.
 """
@@ -15,8 +16,11 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from navicert.core.builtin import supervision
 from navicert.core.canonical import Number, canonical_parameters
+from navicert.core.digest import rule_digest
 from navicert.model.action import Action, Effect, ToolProfile
+from navicert.model.authority import LADDER, Authority
 from navicert.model.context import Fact, SessionContext
 from navicert.model.decision import Classification, Verdict
 from navicert.model.evaluation import EvaluationInput, SharedFacts
@@ -37,6 +41,9 @@ PARTS = ("evil", "Evil", "EVIL", "vi", "good", "bob@our.test", "@our.test", "caf
 CATEGORIES = ("PII", "mail", "Money")
 SPELLED = (*CATEGORIES, "pii", "PI", "\uff30II", "mon", "MAIL", "mail.in")  # other spellings, parts, and longer names
 LEVELS = tuple(level.name for level in Level)
+PEOPLE = ("ann", "bob", "cas")
+SUPERVISORS = ((), ("sue",), ("ann", "sue"))
+STANDS = (*(Authority.FULL,) * 6, *(Authority.NARROWED, Authority.SUPERVISED) * 2, *LADDER)  # mostly something may run
 SCOPES = (("*",), ("mail.*",), ("mail.send", "pay.*"), ("crm.read",), ("mail.*", "crm.*", "pay.transfer"), ())
 
 MAIL = ToolProfile(
@@ -147,6 +154,7 @@ _fields: dict[str, Any] = {
     "identity.scope": _texts(("*", "mail.*")),
     "identity.delegated": _small,
     "identity.development": _truth,
+    "identity.authority": (((*EQUALITY, *LISTED), st.sampled_from(tuple(state.value for state in LADDER))),),
 }
 _facts: dict[str, Any] = {
     "context.facts.open": (*_truth, *_truth, _exists),
@@ -207,13 +215,34 @@ CLASSES = {
 _decisions = st.sampled_from((*Verdict, Verdict.ALLOW, *(Verdict.MODIFY,) * 4, None))
 
 
+def _asked() -> list[dict[str, Any]]:
+    """Whom a rule may ask: no backup is an approver, and enough can answer; the requester is none of two."""
+    found = []
+    for approvers in (("ann",), ("bob",), ("ann", "bob"), ("requester",), ("requester", "cas")):
+        for backups in ((), ("cas",), ("ann", "cas")):
+            able = {*approvers, *backups} - {"requester"}
+            waits = (None,) if not backups else (10, 30)
+            if not {*approvers} & {*backups}:
+                found += [
+                    {"approvers": approvers, "backups": backups, "approvals": count, "escalate_s": after}
+                    for count in (1, 2, 3)[: max(1, len(able))]
+                    for after in waits
+                ]
+    return found
+
+
+_ASKED = _asked()
+
+
 @st.composite
 def rules(draw: st.DrawFn, number: int) -> Rule:
     """One rule that would load."""
     decision = draw(_decisions)
     waits = decision in (Verdict.STEP_UP, Verdict.DEFER)
     changes = st.lists(modifications, min_size=1, max_size=2, unique_by=lambda change: change.parameter)
-    labelled = decision is None or draw(st.integers(0, 9)) == 0
+    labelled = draw(st.booleans()) if decision is None else draw(st.integers(0, 9)) == 0
+    lowers = not labelled if decision is None else draw(st.integers(0, 9)) == 0
+    asked = decision is Verdict.STEP_UP or (decision is Verdict.DEFER and draw(st.booleans()))
     return Rule(
         id=f"r{number}",
         match=tuple(draw(conditions) for _ in range(draw(st.sampled_from((0, 0, 0, 1, 1, 2))))),
@@ -222,9 +251,10 @@ def rules(draw: st.DrawFn, number: int) -> Rule:
         classification=draw(st.sampled_from(CLASSES[decision])) if decision else Classification.STATIC,
         priority=draw(st.sampled_from((0, 1, 2))),
         modifications=tuple(draw(changes)) if decision is Verdict.MODIFY else (),
-        approvers=("ann",) if decision is Verdict.STEP_UP and draw(st.booleans()) else (),
-        timeout_s=60 if waits and draw(st.booleans()) else None,
+        timeout_s=draw(st.sampled_from((60, 600, 900))) if waits else None,
         set_context=draw(labels) if labelled else None,
+        authority=draw(st.sampled_from(LADDER[1:])) if lowers else None,
+        **(draw(st.sampled_from(_ASKED)) if asked else {}),
     )
 
 
@@ -239,6 +269,7 @@ def policies(draw: st.DrawFn) -> PolicySet:
         tools=tuple(PROFILES[index] for index in sorted(declared)),
         rules=tuple(draw(rules(number)) for number in range(draw(st.sampled_from((0, 1, 2, 2, 3, 3, 4, 5, 6))))),
         confidence_ppm=draw(st.sampled_from((0, 0, 600_000))),
+        supervisors=draw(st.sampled_from(SUPERVISORS)),
     )
 
 
@@ -304,6 +335,19 @@ def contexts(draw: st.DrawFn) -> SessionContext:
     return session
 
 
+_found = st.lists(
+    st.builds(
+        Fact,
+        name=st.sampled_from(("open", "owner")),
+        value=st.one_of(st.booleans(), _known),
+        source=st.just("file"),
+        at=st.just(NOW),
+    ),
+    max_size=2,
+    unique_by=lambda fact: fact.name,
+).map(tuple)
+
+
 @st.composite
 def inputs(draw: st.DrawFn) -> EvaluationInput:
     """One action with all that is known at the moment of decision."""
@@ -322,9 +366,24 @@ def inputs(draw: st.DrawFn) -> EvaluationInput:
         identity=draw(identities),
         context=draw(contexts()),
         labels=draw(labels),
-        shared=SharedFacts(stored=draw(labels), tallies=draw(_tallied)),
+        shared=SharedFacts(stored=draw(labels), tallies=draw(_tallied), authority=draw(st.sampled_from(STANDS))),
         signals=Signals(
             values=draw(_signals), confidence_ppm=draw(st.sampled_from((None, None, 599_999, 600_000, 900_000)))
         ),
         now=NOW,
+        facts=draw(st.one_of(st.just(()), _found)),
     )
+
+
+def answerable(policy: PolicySet) -> tuple[str, ...]:
+    """The content hashes of all rules that people could answer, whatever they decide."""
+    return tuple(rule_digest(rule) for rule in (*policy.rules, supervision(policy.supervisors)))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[EvaluationInput, PolicySet]:
+    """An action, a policy, and what people have answered so far."""
+    given, policy = draw(inputs()), draw(policies())
+    hashes = (*answerable(policy), "0" * 64)
+    answered = draw(st.one_of(st.just(()), st.just(hashes), st.lists(st.sampled_from(hashes), unique=True).map(tuple)))
+    return replace(given, answered=answered), policy

@@ -6,24 +6,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
+from msgspec.structs import replace
 
+from navicert.core.builtin import supervision
 from navicert.core.canonical import decode_parameters, parameter_bytes
 from navicert.core.compile import compile_policy
-from navicert.core.evaluate import evaluate
+from navicert.core.digest import rule_digest
+from navicert.core.evaluate import evaluate, lowered
 from navicert.model.action import Action, ToolProfile
+from navicert.model.authority import LADDER, Authority
 from navicert.model.context import Fact, SessionContext
-from navicert.model.decision import Classification, Verdict
+from navicert.model.decision import Classification, Decision, Verdict
 from navicert.model.evaluation import EvaluationInput, SharedFacts
 from navicert.model.identity import ActionIdentity, Claims
 from navicert.model.labels import NOTHING, WORST, Labels, Level
 from navicert.model.policy import Condition, Edit, Modification, Operator, PolicySet, Posture, Rule, Tally
 from navicert.model.signals import Signals
-from oracle.oracle import judge_fully
-from oracle.strategies import MAIL, NOW, PAY, READ, inputs, policies
+from oracle.oracle import Case, judge_fully
+from oracle.strategies import MAIL, NOW, PAY, READ, cases
 
 EXAMPLES = int(os.environ.get("NAVICERT_ORACLE_EXAMPLES", "2000"))
 ALLOW, DENY, MODIFY, STEP_UP, DEFER = Verdict
@@ -31,16 +36,68 @@ ALLOW, DENY, MODIFY, STEP_UP, DEFER = Verdict
 # ---------------------------------------------------------------------------------------------------------- comparison
 
 
-@pytest.mark.timeout(0 if EXAMPLES > 2_000 else 300)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
-@given(given=inputs(), policy=policies())
-def test_the_fast_decision_point_answers_as_the_oracle_does(given: EvaluationInput, policy: PolicySet) -> None:
+compared = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+patient = pytest.mark.timeout(0 if EXAMPLES > 2_000 else 300)
+
+
+@patient
+@compared
+@given(case=cases())
+def test_the_fast_decision_point_answers_as_the_oracle_does(case: tuple[EvaluationInput, PolicySet]) -> None:
+    given, policy = case
     expected = judge_fully(given, policy)
     event(expected[0])
 
     decision = evaluate(given, compile_policy(policy))
 
     assert expected == (decision.verdict, decision.effective), decision.reason
+    if decision.verdict is STEP_UP:
+        assert asked_of(asking(given, policy)) == asked_of([decision])
+
+
+@patient
+@compared
+@given(case=cases())
+def test_authority_is_lowered_by_every_rule_that_matches(case: tuple[EvaluationInput, PolicySet]) -> None:
+    """A rule that only lowers restricts; whether an action is refused before the rules is another question."""
+    given, policy = case
+    without = replace(policy, rules=(), posture=Posture.DECLARED_TOOLS, supervisors=("sue",))
+    if judge_fully(given, without)[0] is DENY:
+        return
+    states = [r.authority for r in policy.rules if r.authority and case_of(given, policy).matches(r)]
+
+    found = lowered(given, compile_policy(policy))
+
+    lowest = max((given.shared.authority, *states), key=LADDER.index)
+    event(f"{given.shared.authority} to {lowest}")
+    assert max(given.shared.authority, found[0] if found else Authority.FULL, key=LADDER.index) == lowest
+
+
+def case_of(given: EvaluationInput, policy: PolicySet) -> Case:
+    profile = next((tool for tool in policy.tools if tool.tool == given.action.name), given.action.profile)
+    return Case(given, profile)
+
+
+def asking(given: EvaluationInput, policy: PolicySet) -> list[Rule]:
+    """The rules that ask where the answer is STEP_UP: the highest that match, without the answered; or the built-in."""
+    matching = [rule for rule in policy.rules if rule.decision and case_of(given, policy).matches(rule)]
+    top = [rule for rule in matching if rule.priority == max(other.priority for other in matching)]
+    left = [rule for rule in top if rule.decision is STEP_UP and rule_digest(rule) not in given.answered]
+    return left or [supervision(policy.supervisors)]
+
+
+def asked_of(rules: Sequence[Rule | Decision]) -> tuple[Any, ...]:
+    """What is asked for: of whom, of how many, of whom besides and after how long, until when.
+
+    Approvers and backups are joined, and an approver is no backup; the most approvals and the shortest times count.
+    """
+    approvers, backups = ({name for rule in rules for name in getattr(rule, who)} for who in ("approvers", "backups"))
+    times = [min((t for t in each if t is not None), default=None) for each in zip(*map(_times, rules), strict=True)]
+    return approvers, backups - approvers, max(rule.approvals for rule in rules), times
+
+
+def _times(rule: Rule | Decision) -> tuple[int | None, int]:
+    return rule.escalate_s, 900 if rule.timeout_s is None else rule.timeout_s
 
 
 # ------------------------------------------------------------------------------------------------------------- builders
@@ -264,6 +321,85 @@ def test_step_5_a_modification_that_changes_nothing_counts_as_allow() -> None:
 
     assert judge_fully(asked(PAY, parameters={"amount": 100}), capped) == (ALLOW, None)
     assert judge_fully(asked(PAY, parameters={"amount": 101}), capped) == (MODIFY, b'{"amount":100}')
+
+
+# ------------------------------------------------------------------------------------------------ waiting and authority
+
+
+def under(
+    state: str, *rules: Rule, profile: ToolProfile = MAIL, answered: Sequence[Rule] = (), **policy: Any
+) -> Verdict:
+    """What the oracle says where the authority is this, and these rules are answered."""
+    held = SharedFacts(authority=Authority(state))
+    given = asked(profile, shared=held, answered=tuple(rule_digest(each) for each in answered))
+    return judge(given, holding(list(rules), **policy))
+
+
+def test_rules_that_ask_and_are_all_answered_allow_and_any_other_asks_on() -> None:
+    one, two, waits = rule("one", STEP_UP), rule("two", STEP_UP), rule("waits", DEFER)
+    low, no = rule("low", STEP_UP, priority=-1), rule("no", DENY, priority=-1)
+
+    assert under("full", one, two, low, no, answered=[one, two]) == ALLOW
+    assert under("full", one, two, answered=[one]) == STEP_UP
+    assert under("full", waits, answered=[waits]) == ALLOW
+    assert under("full", one, waits, answered=[one, waits]) == DEFER
+    assert under("full", one, answered=[replace(one, reason="another")]) == STEP_UP
+    for decision, verdict in ((DENY, DENY), (ALLOW, ALLOW)):
+        plain = rule("plain", decision)
+        assert under("full", plain, answered=[plain]) == verdict
+
+
+def test_a_rule_that_is_undetermined_but_answered_does_not_defer_and_permits_nothing() -> None:
+    maybe = rule("maybe", STEP_UP, OPEN, priority=1)
+
+    assert under("full", maybe, rule("yes", ALLOW)) == DEFER
+    assert under("full", maybe, rule("yes", ALLOW), answered=[maybe]) == ALLOW
+    assert under("full", maybe, rule("no", DENY), answered=[maybe]) == DENY
+    assert under("full", maybe, answered=[maybe]) == DENY
+
+
+@pytest.mark.parametrize(
+    ("state", "reads", "sends"),
+    [
+        ("full", ALLOW, ALLOW),
+        ("narrowed", ALLOW, STEP_UP),
+        ("supervised", STEP_UP, STEP_UP),
+        ("suspended", DENY, DENY),
+        ("revoked", DENY, DENY),
+    ],
+)
+def test_reduced_authority_asks_a_supervisor_and_without_one_denies(state: str, reads: Verdict, sends: Verdict) -> None:
+    sue: dict[str, Any] = {"supervisors": ("sue",), "posture": Posture.DECLARED_TOOLS}
+
+    for profile, verdict in ((READ, reads), (MAIL, sends)):
+        alone = DENY if verdict is STEP_UP else verdict
+        met = ALLOW if verdict is STEP_UP else verdict
+        assert under(state, rule("yes", ALLOW), profile=profile, supervisors=("sue",)) == verdict
+        assert under(state, profile=profile, **sue) == verdict
+        assert under(state, rule("yes", ALLOW), profile=profile) == alone
+        assert under(state, profile=profile, answered=[supervision(("sue",))], **sue) == met
+        assert under(state, profile=profile, answered=[supervision(("bob",))], **sue) == verdict
+        assert under(state, profile=profile, answered=[supervision(())], posture=Posture.DECLARED_TOOLS) == alone
+
+
+def test_a_fact_that_was_found_out_stands_over_that_of_the_context() -> None:
+    policy = holding([rule("yes", ALLOW, OPEN)])
+
+    for conflicting in (False, True):
+        old = {"facts": (fact("open", value=False, conflicting=conflicting),)}
+        assert judge(asked(session=old, facts=(fact("open", value=True),)), policy) == ALLOW
+    assert (
+        judge(asked(session={"facts": (fact("open", value=True),)}, facts=(fact("open", value=False),)), policy) == DENY
+    )
+
+
+def test_rules_may_ask_for_the_authority_and_a_rule_that_only_lowers_it_decides_nothing() -> None:
+    asking_for_it = rule("narrow", DENY, when("identity.authority", "in", ["narrowed", "supervised"]))
+    lowering = rule("lower", None, authority=Authority.REVOKED, priority=9)
+
+    assert under("narrowed", asking_for_it, profile=READ, posture=Posture.DECLARED_TOOLS) == DENY
+    assert under("full", asking_for_it, profile=READ, posture=Posture.DECLARED_TOOLS) == ALLOW
+    assert under("full", lowering, posture=Posture.DECLARED_TOOLS) == ALLOW
 
 
 # -------------------------------------------------------------------------------------------------------- modifications
