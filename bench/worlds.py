@@ -132,7 +132,7 @@ class Deployment:
 
     def settle(self) -> None:
         """Return once every receipt so far is durable."""
-        self.guard._assembled.journal.flush()  # noqa: SLF001 - outcomes that nobody waits for belong to the time, too
+        self.guard.deployment.journal.flush()  # outcomes that nobody waits for belong to the time, too
 
 
 @contextmanager

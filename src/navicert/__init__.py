@@ -51,6 +51,27 @@ def open(path: str | PathLike[str] | None = None) -> Guard:  # noqa: A001 - `nav
     return Guard(open_home(Path(path) if path is not None else None))
 
 
+def connect(
+    path: str | PathLike[str] | None = None,
+    *,
+    timeout_s: float = 5.0,
+    token: str | None = None,
+    address: str | None = None,
+) -> Guard:
+    """Connect to the resident owner (`navicert up`) of a home folder, found as `open` does, or at a socket.
+
+    timeout_s: after which an owner that does not answer counts as away, and what was asked is refused. address, token:
+    of an owner that listens on TCP (`127.0.0.1:7437`). Raises `Unavailable` where no owner answers.
+    """
+    from pathlib import Path
+
+    from navicert.sdk.guard import Guard
+    from navicert.service.reach import reach
+
+    place = Path(path) if path is not None else None
+    return Guard(reach(place, timeout_s=timeout_s, token=token, address=address))
+
+
 def __getattr__(name: str) -> Any:
     if name == "Guard":
         from navicert.sdk.guard import Guard
@@ -78,5 +99,6 @@ __all__ = [
     "Unavailable",
     "Verdict",
     "VerificationError",
+    "connect",
     "open",
 ]

@@ -21,15 +21,17 @@ from navicert.adapters.store.vault import Vault
 from navicert.assemble import Home, make_pseudonym, read_trust
 from navicert.config import read_config
 from navicert.core.canonical import state_bytes
+from navicert.core.digest import bytes_digest
 from navicert.core.times import micros
 from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.receipt import Receipt
 from navicert.model.trust import Trust
 from navicert.model.value import Value
-from navicert.verification.disclosed import verify_context, verify_disclosures, verify_policies
+from navicert.verification.disclosed import policy_of, verify_context, verify_disclosures, verify_policies
 from navicert.verification.keyring import Keyring, fingerprint
 from navicert.verification.log import LogVerifier, Verified
 from navicert.verification.package import VerifiedPackage, pack, verify_package
+from navicert.verification.people import Asked, People
 
 DAY_US: Final = 86_400_000_000
 STEPS: Final = (
@@ -37,7 +39,7 @@ STEPS: Final = (
     "log: form, order, keys, signatures, pairing",
     "index: receipts are found by what they say",
     "policies: each one that judged is kept, unchanged",
-    "disclosures: each commitment is disclosed, and fits",
+    "disclosures: each commitment, and what people signed",
     "contexts: each decision rests on the context that it names",
 )
 _RECEIPT: Final = msgspec.json.Decoder(Receipt)
@@ -98,7 +100,7 @@ def audit(
     mark = fingerprint(trust)
     step(f"{len(trust.keys)} keys of `{trust.origin}`, fingerprint {mark}")
     with open_archive(home) as archive, archive.snapshot():
-        log = _audit_log(archive, trust, expect_head)
+        log, people = _audit_log(archive, trust, expect_head)
         step(f"{log.entries} entries, head {log.head[:16]}")
         for row in archive.log():
             _check_row(row)
@@ -106,9 +108,7 @@ def audit(
         policies = verify_policies(log.policies, archive.policies())
         step(f"{policies} policy sets")
         keyed = make_pseudonym(read_secret(home.pseudonym_key))
-        disclosures = sum(
-            len(verify_disclosures(_RECEIPT.decode(row.data), archive.disclosures(row), keyed)) for row in archive.log()
-        )
+        disclosures = sum(_audit_disclosures(archive, row, keyed, people) for row in archive.log())
         step(f"{disclosures} values")
         contexts, purged = _audit_contexts(archive, (now or int(time() * 1_000_000)) - retention)
         step(f"{contexts} sessions, {len(purged)} purged")
@@ -123,26 +123,52 @@ def audit(
     )
 
 
-def _audit_log(archive: Archive, trust: Trust, expect_head: tuple[int, str] | None) -> Verified:
+def _audit_log(archive: Archive, trust: Trust, expect_head: tuple[int, str] | None) -> tuple[Verified, People]:
     verifier = LogVerifier(trust, expect_head=expect_head)
     for row in archive.log():
         verifier.add(row.data)
-    return verifier.finish()
+    return verifier.finish(), verifier.people
+
+
+def _audit_disclosures(archive: Archive, row: LogRow, keyed: Callable[[str], str], people: People) -> int:
+    """Hold what a receipt commits to, and what people signed, against it; returns how many values there are."""
+    receipt = _RECEIPT.decode(row.data)
+    disclosed = verify_disclosures(receipt, archive.disclosures(row), keyed)
+    if receipt.kind == "resolution":
+        asking = next(item for item in archive.log(action=row.action) if bytes_digest(item.data) == receipt.completes)
+        begun = _RECEIPT.decode(asking.data)
+        hashed = begun.decision.policy.hash if begun.decision else ""
+        asked = Asked(
+            receipt=begun,
+            disclosed=verify_disclosures(begun, archive.disclosures(asking), keyed),
+            policy=policy_of(archive.policies()[hashed])[0],
+        )
+        people.verify(receipt, disclosed, asked, f"entry {row.seq}")
+    return len(disclosed)
 
 
 def _check_row(row: LogRow) -> None:
     """What a receipt is found by is what it says of itself: no index hides it, or shows it as another."""
     receipt = _RECEIPT.decode(row.data)
-    requester = receipt.requester_context
     said = (
         receipt.log.seq,
         receipt.session.id if receipt.session else None,
         receipt.action.id if receipt.action else None,
         receipt.kind,
-        requester.human if requester else None,
+        _subject(receipt),
     )
     if said != (row.seq, row.session, row.action, row.kind, row.subject):
         raise VerificationError("index_mismatch", f"entry {row.seq}: the store finds it by what it does not say")
+
+
+def _subject(receipt: Receipt) -> str | None:
+    """Return whose key seals what a receipt discloses: the requester's; in a record, that of the person it is about."""
+    requester, person, authority = receipt.requester_context, receipt.approver, receipt.authority
+    if requester is not None:
+        return requester.human
+    if person is not None:
+        return person.approver
+    return authority.by if authority is not None else None
 
 
 def _audit_contexts(archive: Archive, kept_since: int) -> tuple[int, tuple[str, ...]]:
@@ -192,17 +218,23 @@ def package_of(archive: Archive, name: str) -> bytes:
     if not rows or rows[0].kind != "decision":
         message = f"`{name}` is no action in this store; `navicert tail` lists them"
         raise IntegrityError(message)
-    first = receipt_of(rows[0])
-    hashed = first.decision.policy.hash if first.decision else ""
-    policy = archive.policies().get(hashed)
-    if policy is None:
-        message = f"policy {hashed} is not kept; run `navicert verify`"
+    receipts = [receipt_of(row) for row in rows]
+    kept, judged = archive.policies(), [receipt.decision.policy.hash for receipt in receipts if receipt.decision]
+    lost = [hashed for hashed in judged if hashed not in kept]
+    if lost:
+        message = f"policy {lost[0]} is not kept; run `navicert verify`"
         raise IntegrityError(message)
-    context = None
+    context, first = None, receipts[0]
     if first.session and first.context and archive.find_session(first.session.id) is not None:
         context = state_bytes(archive.context_at(first.session.id, first.context.length - 1))
+    people = {item.approver for receipt in receipts for item in receipt.approval or ()}
+    records = [row.data for row in archive.log(kind="approver") if row.subject in people] if people else []
     return pack(
-        tuple(row.data for row in rows), tuple(tuple(archive.disclosures(row)) for row in rows), policy, context
+        tuple(row.data for row in rows),
+        tuple(tuple(archive.disclosures(row)) for row in rows),
+        tuple(kept[hashed] for hashed in dict.fromkeys(judged)),
+        context,
+        tuple(records),
     )
 
 

@@ -150,7 +150,7 @@ def test_a_result_that_was_looked_at_and_is_clean_keeps_its_base(tmp_path: Path)
 def test_the_decision_point_that_raises_is_a_recorded_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as guard, working(guard):
         office = Office(guard, tmp_path)
-        monkeypatch.setattr("navicert.engine.deciding.evaluate", raises)
+        monkeypatch.setattr("navicert.engine.judging.evaluate", raises)
 
         with pytest.raises(ActionDenied) as caught:
             office.send(INSIDE)
@@ -515,10 +515,10 @@ def test_an_action_whose_process_was_killed_is_not_repeated_until_a_person_settl
 def test_what_a_killed_process_may_have_read_counts_as_the_highest(tmp_path: Path) -> None:
     with opened(tmp_path) as first:
         session = working(first)
-        permit = first._engine.decide(raw(first, "crm.read", {"name": "x"}, _reading("crm.read")), session.id)
+        permit = first.engine.decide(raw(first, "crm.read", {"name": "x"}, _reading("crm.read")), session.id)
         assert isinstance(permit, Permit)
     with opened(tmp_path) as second:
-        labels = second._engine.decide(raw(second, "email.send", {"to": OUTSIDE}, _sending("email.send")), session.id)
+        labels = second.engine.decide(raw(second, "email.send", {"to": OUTSIDE}, _sending("email.send")), session.id)
 
         assert isinstance(labels, Denied)
         assert labels.rules == ("no-personal-data-out",)
@@ -567,7 +567,7 @@ def test_nothing_runs_where_the_receipt_cannot_be_written(
             raise error
 
         with monkeypatch.context() as broken:
-            broken.setattr(guard._engine._works.journal, "enqueue", full)
+            broken.setattr(guard.engine._works.journal, "enqueue", full)
             with pytest.raises(ActionDenied) as caught:
                 office.pay("x", 5)
 
@@ -582,7 +582,7 @@ def test_a_result_is_not_released_where_its_labels_cannot_be_written(
 ) -> None:
     with opened(tmp_path) as guard, working(guard) as session:
         office = Office(guard, tmp_path)
-        enqueue = guard._engine._works.journal.enqueue
+        enqueue = guard.engine._works.journal.enqueue
         calls: list[int] = []
 
         def full_after_the_first(*args: Any, **named: Any) -> Any:
@@ -592,7 +592,7 @@ def test_a_result_is_not_released_where_its_labels_cannot_be_written(
             return enqueue(*args, **named)
 
         with monkeypatch.context() as broken:
-            broken.setattr(guard._engine._works.journal, "enqueue", full_after_the_first)
+            broken.setattr(guard.engine._works.journal, "enqueue", full_after_the_first)
             released = None
             with pytest.raises(OSError, match="no space left"):
                 released = office.customer("anna")

@@ -204,12 +204,12 @@ def test_a_value_without_a_json_form_is_refused_and_the_refusal_recorded(tmp_pat
 
 
 def decided(guard: Any, session: Any, to: str) -> Any:
-    return guard._engine.decide(raw(guard, "email.send", {"to": to}, SEND), session.id)
+    return guard.engine.decide(raw(guard, "email.send", {"to": to}, SEND), session.id)
 
 
 def test_a_permit_is_good_once(tmp_path: Path) -> None:
     with opened(tmp_path, MAIL) as guard, working(guard) as session:
-        engine: Engine = guard._engine
+        engine: Engine = guard.engine
         permit = decided(guard, session, INSIDE)
         assert isinstance(permit, Permit)
         engine.redeem(permit)
@@ -232,7 +232,7 @@ def test_a_permit_that_many_threads_redeem_at_once_starts_one_action(tmp_path: P
         def redeem() -> None:
             barrier.wait()
             try:
-                guard._engine.redeem(permit)
+                guard.engine.redeem(permit)
             except IntegrityError:
                 return
             started.append(1)
@@ -262,8 +262,8 @@ def test_a_permit_that_was_changed_starts_nothing(tmp_path: Path, change: dict[s
         permit = decided(guard, session, INSIDE)
 
         with pytest.raises(IntegrityError):
-            guard._engine.redeem(msgspec.structs.replace(permit, **change))
-        guard._engine.redeem(permit)
+            guard.engine.redeem(msgspec.structs.replace(permit, **change))
+        guard.engine.redeem(permit)
 
 
 def test_a_permit_of_another_engine_or_of_before_a_restart_starts_nothing(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_permit_of_another_engine_or_of_before_a_restart_starts_nothing(tmp_pa
         session = working(guard)
         permit = decided(guard, session, INSIDE)
     with opened(tmp_path, MAIL) as again, pytest.raises(IntegrityError, match="not issued by this engine"):
-        again._engine.redeem(permit)
+        again.engine.redeem(permit)
 
 
 def test_a_permit_expires(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_permit_expires(tmp_path: Path) -> None:
     with opened(tmp_path, MAIL, config="permit_s: 0.0\n") as guard, working(guard) as session:
         permit = decided(guard, session, INSIDE)
         with pytest.raises(IntegrityError, match="expired; nothing ran"):
-            guard._engine.redeem(permit)
+            guard.engine.redeem(permit)
 
 
 def test_a_stored_refusal_cannot_be_redeemed_or_completed(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_stored_refusal_cannot_be_redeemed_or_completed(tmp_path: Path) -> Non
         permit = decided(guard, session, INSIDE)
         forged = msgspec.structs.replace(permit, action_id=denied.action_id)
 
-        for use in (guard._engine.redeem, lambda item: guard._engine.complete(item, Output(text=""))):
+        for use in (guard.engine.redeem, lambda item: guard.engine.complete(item, Output(text=""))):
             with pytest.raises(IntegrityError):
                 use(forged)
             with pytest.raises((IntegrityError, AttributeError)):

@@ -57,16 +57,16 @@ VARIANTS = [
 def test_a_variant_of_a_declared_name_is_another_tool_and_unknown(tmp_path: Path, name: str) -> None:
     # seen to fail: with `CompiledPolicy.profile` looking the name up in normal form
     with opened(tmp_path, DECLARED) as guard, working(guard) as session:
-        answer = guard._engine.decide(raw(guard, name, {"sql": "drop"}), session.id)
+        answer = guard.engine.decide(raw(guard, name, {"sql": "drop"}), session.id)
 
         assert isinstance(answer, Denied)
         assert answer.reason_code in {"unknown_tool", "engine_failed"}
-        assert isinstance(guard._engine.decide(raw(guard, "email.send", {"to": INSIDE}), session.id), Permit)
+        assert isinstance(guard.engine.decide(raw(guard, "email.send", {"to": INSIDE}), session.id), Permit)
 
 
 def test_the_declared_name_itself_meets_its_rule(tmp_path: Path) -> None:
     with opened(tmp_path, DECLARED) as guard, working(guard) as session:
-        answer = guard._engine.decide(raw(guard, "db.execute", {"sql": "drop"}), session.id)
+        answer = guard.engine.decide(raw(guard, "db.execute", {"sql": "drop"}), session.id)
 
         assert isinstance(answer, Denied)
         assert answer.rules == ("no-execute",)
@@ -77,7 +77,7 @@ def test_a_name_split_otherwise_between_tool_and_operation_meets_no_profile_of_a
         for tool, operation in (("", "db.execute"), ("db.execute", ""), ("d", "b.execute")):
             action = msgspec.structs.replace(raw(guard, "db.execute", {}), tool=tool, operation=operation)
 
-            assert isinstance(guard._engine.decide(action, session.id), Denied)
+            assert isinstance(guard.engine.decide(action, session.id), Denied)
 
 
 @pytest.mark.parametrize(

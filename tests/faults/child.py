@@ -17,6 +17,7 @@ def die(*_args, **_kwargs):
 
 
 def before(holder, name):
+    getattr(holder, name)  # a trap that nothing steps into would prove nothing
     setattr(holder, name, die)
 
 
@@ -30,6 +31,16 @@ def after(holder, name):
     setattr(holder, name, then_die)
 
 
+def after_machine(holder, name):
+    real = getattr(holder, name)
+
+    def then_die(*args, **kwargs):
+        yield from real(*args, **kwargs)
+        die()
+
+    setattr(holder, name, then_die)
+
+
 def arm(point: str, bench) -> None:
     """Set the trap; everything that runs from here on belongs to the last action."""
     from navicert.adapters.store.ticket import SqliteTicket
@@ -38,7 +49,7 @@ def arm(point: str, bench) -> None:
 
     match point:
         case "before_decide":
-            before(deciding, "_judge")
+            before(deciding, "stage")
         case "enqueued":
             after(type(bench.store), "enqueue")
         case "in_transaction":
@@ -48,9 +59,9 @@ def arm(point: str, bench) -> None:
         case "durable":
             before(deciding, "_answer")
         case "permitted":
-            before(Engine, "redeem")
+            before(Engine, "_redeem")
         case "redeemed":
-            after(Engine, "redeem")
+            after_machine(Engine, "_redeem")
         case "effect":
             before(Engine, "_completing")
         case "outcome_enqueued":

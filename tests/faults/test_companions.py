@@ -11,7 +11,7 @@ import pytest
 
 from faults.support import POLICY, Rig, check_log, check_store, eventually
 from navicert.adapters.store import sqlite
-from navicert.engine import deciding, drive, workings
+from navicert.engine import drive, judging, workings
 from navicert.engine.drive import Answer, Await
 from navicert.engine.workings import Workings
 from navicert.model.errors import ActionDenied, NavicertError
@@ -123,7 +123,7 @@ def test_an_engine_that_forgets_what_is_open_elsewhere_is_seen(rig, monkeypatch)
         it.session.carry(it.read_person)("ana")
     other.session.id = it.session.id
     assert "rule" in other.refused("sync", "one").reason or "forbids" in other.refused("sync", "one").reason
-    monkeypatch.setattr(deciding, "labels_in_force", lambda line, sticky, _owner: line[0].labels.join(sticky))
+    monkeypatch.setattr(judging, "labels_in_force", lambda line, sticky, _owner: line[0].labels.join(sticky))
     assert other.call("sync", "two") == "sent two"
     assert it.session.labels.level < Level.CONFIDENTIAL
     fault.clear()

@@ -91,7 +91,7 @@ def kill_and_look(folder: Path, point: str, driver: str, earlier: int) -> None:
 
 def watch(it: Rig, judged: list) -> None:
     """Note the labels that `evaluate` is given."""
-    from navicert.engine import deciding
+    from navicert.engine import judging
 
     works = it.bench.engine._works
     real = works.detectors[0]
@@ -100,7 +100,7 @@ def watch(it: Rig, judged: list) -> None:
         name, signals, inline = real.name, real.signals, True
 
         def measure(self, action, parameters, context):
-            judged.append(deciding.labels_in_force((context,), NOTHING, works.settings.issuer))
+            judged.append(judging.labels_in_force((context,), NOTHING, works.settings.issuer))
             return real.measure(action, parameters, context)
 
     works.detectors = (Spy(), *works.detectors[1:])

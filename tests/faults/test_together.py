@@ -79,7 +79,7 @@ def test_two_processes_lose_nothing_and_neither_starves(tmp_path, shared, driver
     assert (decided["decision"], decided["outcome"]) == (2 * CALLS, 2 * CALLS)
 
 
-# seen to fail: without `tallied` in `deciding._commit`
+# seen to fail: without `tallied` in `judging.follow`
 @pytest.mark.parametrize("shared", [True, False], ids=["one-session", "two-sessions"])
 def test_a_rate_limit_holds_exactly_across_processes(tmp_path, shared):
     it = Rig(tmp_path / "home", limited(57))

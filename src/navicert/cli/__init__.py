@@ -18,6 +18,7 @@ import click
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "quickstart": ("start", "make a demo folder and let an agent loose in it"),
     "init": ("start", "make a home: policy, keys, configuration"),
+    "up": ("start", "own this home, and judge for other processes over a socket"),
     "status": ("start", "what is in force, what waits, what is open"),
     "doctor": ("start", "check that this deployment is sound, and say what it does not protect"),
     "tail": ("record", "the newest receipts, one line each"),
@@ -25,7 +26,18 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "session": ("record", "one session: request, labels, every action"),
     "show": ("record", "one action with everything that its decision rested on"),
     "verify": ("record", "verify the log, or a receipt package"),
+    "inbox": ("people", "what waits for a person or a fact"),
+    "approve": ("people", "say yes to one waiting action, signed"),
+    "deny": ("people", "say no to one waiting action, signed"),
+    "answer": ("people", "state a fact that the requester is asked for, signed"),
     "settle": ("people", "record what a person found out about an open action"),
+    "approver": ("people", "who may answer, and with which key"),
+    "kill": ("control", "take authority away, at once"),
+    "restore": ("control", "give authority back, signed by a supervisor"),
+    "authority": ("control", "whose authority is reduced"),
+    "sweep": ("control", "look once at everything that waits"),
+    "lint": ("policy", "what a policy says and hardly means"),
+    "schema": ("policy", "the JSON Schema of policy files, for editors"),
     "key": ("trust", "make, rotate and publish signing keys"),
 }
 """Verb → (group, what it does). Nothing is imported to list them."""

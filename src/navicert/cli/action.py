@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from navicert.cli.terminal import Terminal, pad
-from navicert.cli.view import View, labels_word, value_text
+from navicert.cli.view import View, labels_word, resolution_text, value_text
 from navicert.core.inert import brief
 
 LONGEST: Final = 600
@@ -30,7 +29,7 @@ def show_action(out: Terminal, document: dict[str, Any]) -> None:
             ("class", f"{decision['classification']}, {decision['reason_code']}"),
             ("policy", f"{part['id']} version {part['version']}"),
             ("", f"sha256 {part['hash']}"),
-            *_waiting(document["wait"]),
+            *_resolved(receipts),
             ("now", brief(_now(document["state"], last, document["action_id"]), 240)),
         ]
     )
@@ -41,7 +40,7 @@ def show_action(out: Terminal, document: dict[str, Any]) -> None:
     _section(out, "For whom", _identity(first, document))
     _section(out, "On what grounds", _grounds(first))
     _prior(out, document)
-    _receipts(out, receipts)
+    show_receipts(out, receipts)
 
 
 def _section(out: Terminal, name: str, pairs: list[tuple[str, str]]) -> None:
@@ -50,26 +49,18 @@ def _section(out: Terminal, name: str, pairs: list[tuple[str, str]]) -> None:
     out.fields(pairs)
 
 
-def _waiting(wait: dict[str, Any] | None) -> list[tuple[str, str]]:
-    if wait is None:
-        return []
-    deadline = wait["deadline"] or ""
-    left = "over" if not deadline else _left(deadline)
-    who = f" Approvers: {', '.join(wait['approvers'])}." if wait["approvers"] else ""
-    return [
-        ("waits as", f"{wait['handle']}, risk {wait['risk']}.{who}"),
-        ("until", f"{deadline[:19].replace('T', ' ')} UTC ({left}); without an answer it is then denied"),
-    ]
-
-
-def _left(deadline: str) -> str:
-    seconds = (datetime.fromisoformat(deadline) - datetime.now(UTC)).total_seconds()
-    if seconds <= 0:
-        return "over: it will not run"
-    minutes = int(seconds // 60)
-    return (
-        f"{minutes // 60} h {minutes % 60} min left" if minutes >= 60 else f"{minutes} min {int(seconds % 60)} s left"
-    )
+def _resolved(receipts: list[View]) -> list[tuple[str, str]]:
+    """Say how a wait was resolved: by what, by whom, when, over which digest."""
+    lines: list[tuple[str, str]] = []
+    for item in receipts:
+        if item["kind"] != "resolution":
+            continue
+        lines.append(("after waiting", brief(f"{item['at'][:19].replace('T', ' ')} UTC  {resolution_text(item)}", 400)))
+        for part in item["approval"]:
+            who = part["approver"] or part["approver_id"]
+            lines.append(("", brief(f"{who}, {part['role']}, at {part['at'][:19].replace('T', ' ')} UTC", 200)))
+            lines.append(("", f"over {part['digest']}" if part["digest"] else ""))
+    return lines
 
 
 def _now(state: str, last: View, action_id: str) -> str:
@@ -150,7 +141,10 @@ def _prior(out: Terminal, document: dict[str, Any]) -> None:
         out.say(f"  {item['at'][11:19]}  {out.verdict(item['verdict'])}  {pad(item['name'], 22)}  {pad(gave, 52)}")
 
 
-def _receipts(out: Terminal, receipts: list[View]) -> None:
+def show_receipts(out: Terminal, receipts: list[View]) -> None:
+    """Write which receipts there are of an action."""
+    if not receipts:
+        return
     out.say()
     out.say(out.style("Receipts", "bold"))
     for item in receipts:
@@ -176,7 +170,28 @@ def show_records(out: Terminal, receipts: list[View]) -> None:
             [
                 ("policy", f"{policy['id']} version {policy['version']}, sha256 {policy['hash']}" if policy else ""),
                 ("new key", f"{key['key_id']} ({key['algorithm']})" if key else ""),
+                *_authority(item["authority"]),
+                *_approver(item["approver"]),
                 ("separation", _separation(item["separation"])),
             ]
         )
-        _receipts(out, [item])
+        show_receipts(out, [item])
+
+
+def _authority(part: View | None) -> list[tuple[str, str]]:
+    if part is None:
+        return []
+    return [
+        ("authority", brief(f"of {part['subject']}: {part['before']} → {part['after']}, epoch {part['epoch']}", 200)),
+        ("by", brief(part["by"] or "(withheld)", 120)),
+        ("because", brief(part["reason"] or "(withheld)", 480)),
+    ]
+
+
+def _approver(part: View | None) -> list[tuple[str, str]]:
+    if part is None:
+        return []
+    what = (
+        f"may not answer any more, from {part['until'][:19].replace('T', ' ')} UTC" if part["until"] else "may answer"
+    )
+    return [("approver", brief(f"{part['name'] or part['approver_id']}: {what}", 200)), ("key", part["key_id"])]

@@ -10,8 +10,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from navicert.cli.findings import Finding
 from navicert.cli.home import shown_path
 from navicert.model.errors import NavicertError
 
@@ -26,22 +27,16 @@ NEWEST: Final = 100
 OLDEST_SQLITE: Final = (3, 37, 0)
 
 
-class Finding(NamedTuple):
-    """What one check found. level: ok, note, warning or error."""
-
-    code: str
-    level: str
-    what: str
-    where: str = ""
-    do: str = ""
-
-
 def run_checks(home: Home, config: Config) -> list[Finding]:
     """Return every finding, in the order of the checks; a check that fails itself is an error, not silence."""
+    from navicert.cli.checks_people import approvers_check, notify_check, sources_check, supervisors_check
+
     found: list[Finding] = []
     checks: tuple[tuple[str, Callable[[Home, Config], Iterator[Finding]]], ...] = (
         ("platform", _platform), ("files", _files), ("policy", _policy), ("trust", _trust), ("store", _store),
         ("separation", _separation), ("workspace", _workspace), ("identity", _identity),
+        ("approvers", approvers_check), ("supervisors", supervisors_check), ("sources", sources_check),
+        ("notify", notify_check),
     )  # fmt: skip
     for code, check in checks:
         try:
@@ -223,12 +218,14 @@ def _workspace(home: Home, config: Config) -> Iterator[Finding]:
 
 
 def _identity(home: Home, config: Config) -> Iterator[Finding]:
+    from navicert.cli.status import identity_word
+
     at = str(home.config)
     if config.identity == "development":
         what = "identity is development: human and agent are what the application says, and every receipt says so"
         yield Finding("identity", "warning", what, at, "for one machine and one developer; it proves nothing to others")
     else:
-        yield Finding("identity", "ok", f"identity is verified: {config.identity}", at)
+        yield Finding("identity", "ok", f"identity is verified: {identity_word(config)}", at)
 
 
 __all__ = ["Finding", "run_checks"]

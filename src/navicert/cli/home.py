@@ -39,6 +39,15 @@ def home_of(named: str | None) -> tuple[Home, Config]:
     return Home(folder.resolve()), read_config(folder)
 
 
+def people_home(named: str | None) -> Home:
+    """Return the home folder, or the owner's socket where that was named: `navicert.people` takes both."""
+    from navicert.assemble import Home
+
+    if named is not None and Path(named).is_socket():
+        return Home(Path(named).absolute())
+    return home_of(named)[0]
+
+
 def shown_path(path: Path) -> str:
     """Return a path as a person would write it from here."""
     try:

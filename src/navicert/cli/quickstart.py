@@ -155,7 +155,7 @@ def _tell_end(out: Terminal, item: Ended, *, first: bool) -> None:
         f"  {item.number:>2}  {out.verdict(item.verdict)}  {pad(told, 39)}  "
         f"{out.style(pad(item.name, room), 'dim')}  {f'from {item.attempt}':>14}"
     )
-    done = f"it ran, once: the agent got {item.answer}"
+    done = "it ran, once; the receipt says who or what decided"
     note = done if item.verdict in {"ALLOW", "MODIFY"} else "timed out: a wait that nobody ends, ends in DENY"
     out.say(" " * 17 + out.style(note if item.verdict != "DENY" or item.method == "timeout" else item.reason, "dim"))
 

@@ -103,21 +103,22 @@ def _show(out: Terminal, document: dict[str, Any]) -> None:
     out.say()
     outcomes = {receipt["action"]["id"]: receipt for receipt in document["receipts"] if receipt["kind"] == "outcome"}
     for receipt in document["receipts"]:
-        if receipt["kind"] == "decision":
+        if receipt["kind"] in {"decision", "resolution"}:
             _row(out, receipt, outcomes.get(receipt["action"]["id"]), labels_word(receipt["context"]))
 
 
 def _row(out: Terminal, receipt: View, outcome: View | None, labels: str) -> None:
-    from navicert.cli.view import call_text, labels_word
+    from navicert.cli.view import call_text, labels_word, resolution_text
 
     action, decision, wait = receipt["action"], receipt["decision"], receipt["wait"]
+    how = resolution_text(receipt)
     call = call_text(receipt)
     room = out.width - (2 + 8 + 2 + 9 + 2 + 16 + 2 + 2 + 18)
     out.say(
         f"  {receipt['at'][11:19]}  {out.verdict(decision['verdict'])}  {pad(action['name'], 16)}  "
         f"{pad(call, room)}  {pad(labels, 18)}"
     )
-    notes = []
+    notes = [f"after its wait: {how}"] if how else []
     if decision["verdict"] not in {"ALLOW", "MODIFY"}:
         notes.append(decision["reason"] or "")
     elif outcome is None:
@@ -126,7 +127,7 @@ def _row(out: Terminal, receipt: View, outcome: View | None, labels: str) -> Non
         notes.append(f"failed: {outcome['execution']['error']}")
     elif labels_word(outcome["execution"]) not in {labels, "INTERNAL", "PUBLIC"}:
         notes.append(f"gave back {labels_word(outcome['execution'])}")
-    if wait is not None:
+    if wait is not None and (not how or decision["verdict"] in {"STEP_UP", "DEFER"}):
         notes.append(f"held as {wait['handle']} until {wait['deadline'][11:16]} UTC")
     for note in notes:
         for line in wrap(inert(note), out.width - 23):

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from navicert.cli.action import show_action, show_records
+from navicert.cli.action import show_action, show_receipts, show_records
 from navicert.cli.faults import FINE, Misused
-from navicert.cli.home import common, home_of, shown_path
+from navicert.cli.home import common, people_home, shown_path
 from navicert.cli.terminal import Terminal, emit
 from navicert.cli.view import View, view, view_of
 from navicert.core.digest import bytes_digest
 from navicert.model.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from navicert.adapters.store.archive import Archive
+    from navicert.adapters.store.archive import Archive, LogRow
     from navicert.audit import VerifiedPackage
+    from navicert.model.action import ToolProfile
     from navicert.model.context import SessionContext
+    from navicert.model.suspension import Wait
+    from navicert.people import Seen
 
 PRIOR: Final = 16
 
@@ -35,17 +38,34 @@ PRIOR: Final = 16
 def verb(name: str, package: Path | None, home: str | None, as_json: bool) -> int:
     """Show what ID stands for: an action, a receipt, a wait's handle, or a place in the log.
 
+    Of an action that waits: the page on which its approvers decide, its digest first.
+
     Text that an agent wrote is shown inert: what cannot be seen stands as its number, like U+202E.
     """
-    from navicert.audit import open_archive, package_of
+    from navicert.adapters.system import SystemClock
+    from navicert.audit import package_of
+    from navicert.cli.page import show_question
+    from navicert.cli.question import grounds, wait_document
+    from navicert.people import look
 
-    place, _ = home_of(home)
-    with open_archive(place) as archive:
-        rows = archive.find(name)
-        if not rows:
+    place = people_home(home)
+    now = SystemClock().now()
+    question: View | None = None
+    profile: ToolProfile | None = None
+    with look(place) as seen:
+        archive = seen.archive
+        rows = archive.find(name) if archive is not None else []
+        wait = _waiting(seen, name, rows)
+        if wait is not None:
+            policy = grounds(archive, wait)
+            question, profile = wait_document(wait, seen.approvers, now, reasons=policy.reasons), policy.profile
+        document: View
+        if archive is None and wait is not None:
+            document = {"format": "navicert/show/1", "action_id": wait.action.action_id, "wait": question}
+        elif archive is None or not rows:
             raise Misused(f"nothing here is named `{name}`; `navicert tail` lists the newest receipts")
-        if rows[0].action is not None:
-            document = action_document(archive, rows[0].action)
+        elif rows[0].action is not None:
+            document = {**action_document(archive, rows[0].action), "wait": question}
             if package is not None:
                 _write(package, package_of(archive, name))
         elif package is not None:
@@ -56,7 +76,10 @@ def verb(name: str, package: Path | None, home: str | None, as_json: bool) -> in
         emit(document)
         return FINE
     out = Terminal()
-    if "action_id" in document:
+    if wait is not None and question is not None:
+        show_question(out, wait, question, now, profile)
+        show_receipts(out, document.get("receipts", []))
+    elif "action_id" in document:
         show_action(out, document)
     else:
         show_records(out, document["receipts"])
@@ -64,6 +87,12 @@ def verb(name: str, package: Path | None, home: str | None, as_json: bool) -> in
         out.say()
         out.say(f"{out.mark('ok')} wrote {shown_path(package)}; anyone verifies it with `navicert verify --trust FILE`")
     return FINE
+
+
+def _waiting(seen: Seen, name: str, rows: list[LogRow]) -> Wait | None:
+    """Return the wait that a name stands for: its handle, its action, or one of its receipts."""
+    action = rows[0].action if rows else None
+    return next((wait for wait in seen.waits if name == wait.handle or wait.action.action_id in {action, name}), None)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -82,20 +111,7 @@ def action_document(archive: Archive, action_id: str) -> dict[str, Any]:
             context = archive.context_at(first["session"]["id"], first["context"]["length"] - 1)
         except IntegrityError:
             context = None  # purged after its retention
-    pending = next(
-        ((item, status) for item, status in archive.pending() if item.action.action_id == action_id), (None, "")
-    )
-    document = _document(receipts, context)
-    item, status = pending
-    if item is not None:
-        document["wait"] = {
-            "handle": item.handle,
-            "status": status,
-            "deadline": first["wait"]["deadline"] if first["wait"] else None,
-            "approvers": list(item.approvers),
-            "risk": item.risk,
-        }
-    return document
+    return _document(receipts, context)
 
 
 def package_document(found: VerifiedPackage) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from navicert.cli.faults import FINE
 from navicert.cli.home import common, home_of, shown_path
-from navicert.cli.terminal import Terminal, emit, pad
+from navicert.cli.kill import LEVELS, MEANS
+from navicert.cli.terminal import WIDTH, Terminal, emit, pad
+from navicert.core.inert import inert
 from navicert.model.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -41,12 +42,13 @@ def describe_status(home: Home, config: Config) -> dict[str, Any]:
         "home": str(home.folder),
         "origin": config.origin,
         "service": config.service,
-        "identity": config.identity,
+        "identity": identity_word(config),
         "policy": {"file": config.policy, "error": None},
         "in_force": None,
         "log": {"entries": 0, "head": None, "last_at": None},
         "sessions": {"open": 0, "ended": 0},
         "verdicts": {},
+        "authority": [],
         "waiting": [],
         "open": [],
     }
@@ -66,12 +68,17 @@ def describe_status(home: Home, config: Config) -> dict[str, Any]:
     if home.store.exists():
         with open_archive(home) as archive:
             _add_store(document, archive)
+            _add_waits(document, home, archive)
     return document
+
+
+def identity_word(config: Config) -> str:
+    """Return how identity is established here, in words."""
+    return config.identity if isinstance(config.identity, str) else f"tokens of {config.identity.issuer}"
 
 
 def _add_store(document: dict[str, Any], archive: Archive) -> None:
     from navicert.adapters.store.archive import receipt_of
-    from navicert.core.times import rfc3339
     from navicert.verification.disclosed import plain
 
     seq, head = archive.head()
@@ -85,29 +92,44 @@ def _add_store(document: dict[str, Any], archive: Archive) -> None:
         document["sessions"]["open" if context.ended_at is None else "ended"] += 1
         for verdict, count in context.verdicts.items():
             document["verdicts"][verdict] = document["verdicts"].get(verdict, 0) + count
-    now = int(datetime.now(UTC).timestamp() * 1_000_000)
-    for item, state in archive.pending():
-        if state == "waiting":
-            document["waiting"].append(
-                {
-                    "handle": item.handle,
-                    "action_id": item.action.action_id,
-                    "name": item.action.name,
-                    "verdict": item.verdict,
-                    "approvers": list(item.approvers),
-                    "risk": item.risk,
-                    "deadline": rfc3339(item.deadline),
-                    "overdue": item.deadline <= now,
-                }
-            )
     for receipt in archive.open_actions():
         if receipt.action is not None:
             name = f"{plain(receipt.action.tool)}.{plain(receipt.action.operation)}"
             document["open"].append({"action_id": receipt.action.id, "name": name, "at": receipt.at})
 
 
+def _add_waits(document: dict[str, Any], home: Home, archive: Archive) -> None:
+    from navicert.adapters.system import SystemClock
+    from navicert.cli.authority import standing_list
+    from navicert.core.times import rfc3339
+    from navicert.people import Seen
+
+    now = SystemClock().now()
+    seen = Seen(tuple(archive.waits()), archive.approvers(), archive.standings(), archive)
+    document["authority"] = standing_list(home, seen)
+    for wait in seen.waits:
+        document["waiting"].append(
+            {
+                "handle": wait.handle,
+                "action_id": wait.action.action_id,
+                "name": wait.action.name,
+                "verdict": wait.question.verdict.value,
+                "approvers": list(wait.question.approvers),
+                "risk": wait.risk,
+                "deadline": rfc3339(wait.question.deadline),
+                "overdue": wait.question.deadline <= now,
+            }
+        )
+
+
 def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
     out.title(f"{document['origin']}   {shown_path(home.folder)}", document["service"])
+    for item in document["authority"]:
+        word = out.mark(LEVELS[item["state"]], f"{item['state'].upper()}: {inert(item['subject'])}")
+        out.say(f"  {out.style(word, 'bold')}")
+        out.text(f"{MEANS[item['state']]}; by {inert(item['by'])}: {inert(item['reason'])}", 4)
+    if document["authority"]:
+        out.say()
     policy, force, log = document["policy"], document["in_force"], document["log"]
     if policy["error"]:
         out.say(f"  {out.mark('error', 'the policy file does not load')}")
@@ -120,7 +142,7 @@ def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
             out.fields([("in force", f"{force['id']} version {force['version']}, sha256 {force['hash'][:16]}; {then}")])
     out.fields(
         [
-            ("identity", document["identity"] + ": claims on the application's word"),
+            ("identity", _identity(document["identity"])),
             ("log", f"{log['entries']} entries, the last at {(log['last_at'] or '–')[:19].replace('T', ' ')} UTC"),
             ("head", log["head"] or ""),
             ("sessions", f"{document['sessions']['open']} open, {document['sessions']['ended']} ended"),
@@ -138,6 +160,10 @@ def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
     _list(out, "Open: permitted, and nobody has reported what came of it", document["open"], _open)
 
 
+def _identity(word: str) -> str:
+    return f"{word}: claims on the application's word" if word == "development" else inert(word)
+
+
 def _list(out: Terminal, name: str, items: list[dict[str, Any]], line: Any) -> None:
     out.say()
     out.say(out.style(name, "bold") + ("" if items else ": nothing"))
@@ -146,9 +172,10 @@ def _list(out: Terminal, name: str, items: list[dict[str, Any]], line: Any) -> N
 
 
 def _wait(out: Terminal, item: dict[str, Any]) -> str:
-    due = "over, denied" if item["overdue"] else f"until {item['deadline'][11:16]} UTC"
+    due = "time is over" if item["overdue"] else f"until {item['deadline'][11:16]} UTC"
     who = f"for {', '.join(item['approvers'])}" if item["approvers"] else "for a fact"
-    return f"{out.verdict(item['verdict'])}  {pad(item['name'], 18)}  {pad(who, 14)}  {pad(due, 15)}  {item['handle']}"
+    line = f"{out.verdict(item['verdict'])}  {pad(item['name'], 18)}  {pad(who, 14)}  {pad(due, 15)}"
+    return f"{line}  {item['handle']}" if out.width >= WIDTH else f"{line.rstrip()}\n{'':13}{item['handle']}"
 
 
 def _open(out: Terminal, item: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from navicert.cli.view import View
 
 EVERY_S = 0.3
+_NARROW = 12
 
 
 @click.command()
@@ -37,7 +38,7 @@ def verb(count: int, follow: bool, home: str | None, as_json: bool) -> int:
     with open_archive(place) as archive:
         after = max(archive.head()[0] - count, 0)
         if not as_json:
-            out.say(out.style(_line(out, "seq", "UTC", pad("verdict", 9), "action", "with", "labels", "agent"), "dim"))
+            out.say(out.style(_line(out, "seq", "UTC", pad("verdict", 11), "action", "with", "labels", "agent"), "dim"))
         while True:
             for row in archive.log(after=after):
                 after = row.seq
@@ -53,24 +54,24 @@ def verb(count: int, follow: bool, home: str | None, as_json: bool) -> int:
 
 def describe(out: Terminal, item: View) -> str:
     """Return one receipt as one line."""
-    from navicert.cli.view import call_text, labels_word
+    from navicert.cli.view import call_text, labels_word, resolution_text
 
     seq, at = str(item["seq"]), item["at"][11:19]
     action, requester = item["action"], item["requester"]
     if action is None or requester is None:
-        return out.style(_line(out, seq, at, pad(f"· {item['kind']}", 9), *_record(item), "", ""), "dim")
+        return out.style(_line(out, seq, at, pad(f"· {item['kind']}", 11), *_record(item), "", ""), "dim")
     if item["kind"] == "outcome":
         done = item["execution"]
-        word = pad("└ done", 9) if done["success"] else "└ failed "
+        word = pad("└ done" if done["success"] else "└ failed", 11)
         line = _line(out, seq, at, word, action["name"], done["error"] or "gave", labels_word(done), requester["agent"])
         return out.style(line, "dim") if done["success"] else line.replace(word, out.style(word, "red"), 1)
     return _line(
         out,
         seq,
         at,
-        out.verdict(item["decision"]["verdict"]),
+        out.verdict(item["decision"]["verdict"], 11),
         action["name"],
-        call_text(item),
+        resolution_text(item) or call_text(item),
         labels_word(item["context"]),
         requester["agent"],
     )
@@ -82,10 +83,21 @@ def _record(item: View) -> tuple[str, str]:
         return f"{part['id']} v{part['version']}", f"sha256 {part['hash'][:16]}"
     if item["key"] is not None:
         return "", str(item["key"]["key_id"])
+    if item["authority"] is not None:
+        part = item["authority"]
+        return part["after"], f"{part['subject']} by {part['by'] or '(withheld)'}: {part['reason'] or ''}"
+    if item["approver"] is not None:
+        part = item["approver"]
+        what = "removed" if part["until"] else "enrolled"
+        return part["name"] or part["approver_id"], f"{what}, key {part['key_id']}"
     return "", f"separation: {item['separation']}" if item["separation"] else ""
 
 
 def _line(out: Terminal, seq: str, at: str, verdict: str, name: str, call: str, labels: str, agent: str) -> str:
-    room = out.width - (5 + 2 + 8 + 2 + 9 + 2 + 15 + 2 + 2 + 17 + 2 + 11)
-    cells = (pad(name, 15), pad(call, room), pad(labels, 17), pad(agent, 11))
+    room = out.width - (5 + 2 + 8 + 2 + 11 + 2 + 15 + 2 + 2 + 17 + 2 + 11)
+    cells = [pad(name, 15), pad(call, room), pad(labels, 17), pad(agent, 11)]
+    if not labels and not agent:  # a record of the log's own has more to say, and no labels
+        cells = [pad(name, 15), pad(call, out.width - 47)]
+    elif room < _NARROW:  # a narrow terminal shows who and what, and leaves labels and agent to `show`
+        cells = [pad(name, 15), pad(call, max(out.width - 47, 8))]
     return f"{seq:>5}  {at:<8}  {verdict}  {'  '.join(cells)}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TextIO
@@ -16,6 +15,7 @@ from typing import Any, Final, TextIO
 from navicert.core.inert import CLOSE, OPEN, columns, inert
 
 WIDTH: Final = 100
+NARROWEST: Final = 56
 _STYLES: Final = {
     "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36",
 }  # fmt: skip
@@ -26,7 +26,7 @@ _SHAPES: Final = {
 }  # fmt: skip
 _ASCII: Final = str.maketrans({
     "●": "*", "✕": "x", "◐": "%", "▲": "^", "◌": "o", "✓": "+", "·": "-", "…": "~", OPEN: "<", CLOSE: ">", "└": "-",
-    "⏎": "<EOL>", "→": "->", "─": "-", "“": '"', "”": '"', "–": "-",
+    "⏎": "<EOL>", "→": "->", "─": "-", "“": '"', "”": '"', "–": "-", "│": "|",
 })  # fmt: skip
 
 
@@ -38,7 +38,7 @@ class Terminal:
         tty = self.stream.isatty()
         self.colour = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self.unicode = (self.stream.encoding or "ascii").lower().replace("-", "").startswith("utf")
-        self.width = max(72, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)) if tty else WIDTH
+        self.width = max(NARROWEST, min(WIDTH, _columns(self.stream))) if tty else WIDTH
 
     def say(self, text: str = "") -> None:
         """Write one line, at once."""
@@ -66,9 +66,9 @@ class Terminal:
         text = f"{shape} {label}" if label else shape
         return self.style(text, colour) + " " * (width - columns(text))
 
-    def verdict(self, word: str) -> str:
+    def verdict(self, word: str, width: int = 9) -> str:
         """Return a verdict in a column of its own."""
-        return self.mark(word, word, 9)
+        return self.mark(word, word, width)
 
     def title(self, text: str, right: str = "") -> None:
         """Write a heading over a hairline."""
@@ -96,6 +96,17 @@ class Terminal:
         if text in _SHAPES:
             return self.mark(text, text, width)
         return pad(text, width)
+
+
+def _columns(stream: TextIO) -> int:
+    """Return how wide a terminal is; `COLUMNS` stands over what it says itself."""
+    named = os.environ.get("COLUMNS", "")
+    if named.isascii() and named.isdigit() and int(named):
+        return int(named)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or WIDTH
+    except OSError:
+        return WIDTH
 
 
 def pad(text: str, width: int) -> str:

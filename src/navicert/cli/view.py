@@ -16,7 +16,17 @@ from navicert.verification.disclosed import EFFECTIVE, EVALUATED, HUMAN, OUTPUT,
 
 if TYPE_CHECKING:
     from navicert.adapters.store.archive import Archive
-    from navicert.model.receipt import ActionPart, DecisionPart, Execution, Receipt, Requester
+    from navicert.model.receipt import (
+        ActionPart,
+        ApprovalPart,
+        ApproverPart,
+        AuthorityPart,
+        DecisionPart,
+        DeferralPart,
+        Execution,
+        Receipt,
+        Requester,
+    )
 
 View = dict[str, Any]
 
@@ -48,7 +58,11 @@ def view_of(receipt: Receipt, sha256: str, hidden: dict[str, Any], withheld: str
         "requester": _requester(receipt.requester_context, hidden) if receipt.requester_context else None,
         "decision": _decision(receipt.decision, hidden) if receipt.decision else None,
         "context": msgspec.to_builtins(receipt.context),
-        "wait": msgspec.to_builtins(receipt.deferral),
+        "wait": _wait(receipt.deferral, hidden) if receipt.deferral else None,
+        "approval": [_approval(part, index, hidden) for index, part in enumerate(receipt.approval or ())],
+        "revalidation": msgspec.to_builtins(receipt.revalidation),
+        "authority": _authority(receipt.authority, hidden) if receipt.authority else None,
+        "approver": _approver(receipt.approver, hidden) if receipt.approver else None,
         "execution": _execution(receipt.execution, hidden) if receipt.execution else None,
         "completes": receipt.completes,
         "key": msgspec.to_builtins(receipt.key),
@@ -96,6 +110,86 @@ def _decision(part: DecisionPart, hidden: dict[str, Any]) -> View:
         "policy": msgspec.to_builtins(part.policy),
         "evaluated": hidden.get(EVALUATED),
     }
+
+
+def _wait(part: DeferralPart, hidden: dict[str, Any]) -> View:
+    return {
+        "handle": part.handle,
+        "reason_code": part.reason_code,
+        "deadline": part.deadline,
+        "method": part.method,
+        "resolved_at": part.resolved_at,
+        "attempts": part.attempts,
+        "facts": hidden.get("/deferral/facts"),
+    }
+
+
+def _approval(part: ApprovalPart, index: int, hidden: dict[str, Any]) -> View:
+    """Return one answer; its name, digest and reason stand in what was signed, where that can be opened."""
+    text = hidden.get(f"/approval/{index}/statement")
+    statement = msgspec.json.decode(text) if isinstance(text, str) else {}
+    return {
+        "approver": hidden.get(f"/approval/{index}/name"),
+        "approver_id": part.approver,
+        "answer": part.answer,
+        "role": part.role,
+        "at": part.at,
+        "key_id": part.key_id,
+        "digest": statement.get("question", {}).get("digest"),
+        "reason": statement.get("reason"),
+        "value": statement.get("value"),
+    }
+
+
+def _authority(part: AuthorityPart, hidden: dict[str, Any]) -> View:
+    said = hidden.get("/authority/reason")
+    said = said if isinstance(said, dict) else {}
+    return {
+        "subject": plain(part.subject) if part.subject else None,
+        "before": part.before,
+        "after": part.after,
+        "epoch": part.epoch,
+        "by": said.get("by"),
+        "reason": said.get("reason"),
+    }
+
+
+def _approver(part: ApproverPart, hidden: dict[str, Any]) -> View:
+    return {
+        "name": hidden.get("/approver/name"),
+        "approver_id": part.approver,
+        "key_id": part.key.key_id,
+        "until": part.until,
+    }
+
+
+def resolution_text(item: View) -> str:
+    """Return how a wait was resolved, in short: `approved by ben: looks right`; not yet inert; empty for any other."""
+    wait = item["wait"]
+    if wait is None or wait["method"] is None:
+        return ""
+    words = {"approve": "approved", "deny": "refused", "state": "stated"}
+    said = [
+        f"{words[part['answer']]} by {part['approver'] or part['approver_id']}"
+        + (f" ({part['role']})" if part["role"] != "approver" else "")
+        + (f": {part['reason']}" if part["reason"] else "")
+        for part in item["approval"]
+    ]
+    method: str = METHODS.get(wait["method"], wait["method"])
+    return "; ".join(said) if said and wait["method"] in {"approval", "denial"} else "; ".join([method, *said])
+
+
+METHODS = {
+    "approval": "approved",
+    "denial": "refused",
+    "timeout": "nobody answered in time",
+    "facts": "found out",
+    "reevaluation": "judged again",
+    "escalation": "could not be found out; a person is asked",
+    "dependency": "what it waited for was refused",
+    "authority": "the authority to act was taken away",
+    "identity": "the identity could not be verified again",
+}
 
 
 def _execution(part: Execution, hidden: dict[str, Any]) -> View:

@@ -2,6 +2,8 @@
 
 * Nothing counts that is not signed by an enrolled person over exactly this question: exact bytes, session, rules by
   content, labels, files, nonce, deadline. A person counts once, with their last word; one refusal refuses.
+* Where knowledge is missing (DEFER), people may refuse, or state what is asked of them; they approve once it is put to
+  them (STEP_UP).
 * The requester confirms where the rule lists `requester` and one answer is enough; else their word never counts.
 """
 
@@ -13,7 +15,8 @@ import msgspec
 
 from navicert.core.canonical import state_bytes
 from navicert.core.seal import unb64
-from navicert.core.signature import PublicKey
+from navicert.core.signature import PublicKey, key_id
+from navicert.model.decision import Verdict
 from navicert.model.errors import IdentityError
 from navicert.model.suspension import Answer, Approver, Approvers, Question, Statement, Vote
 from navicert.model.value import Json, Value
@@ -81,8 +84,11 @@ def check(question: Question, vote: Vote, approvers: Approvers | None, now: int)
     if statement_bytes(statement) != vote.statement:
         raise IdentityError("the statement is not in canonical form")
     person = _person(statement, approvers)
+    public = unb64(person.public)
+    if key_id(person.algorithm, public) != person.key_id:
+        raise IdentityError(f"the key of `{statement.approver}` is not what its id says; enrol it anew")
     try:
-        PublicKey(person.algorithm, unb64(person.public)).verifies(vote.statement, vote.signature)
+        PublicKey(person.algorithm, public).verifies(vote.statement, vote.signature)
     except ValueError:
         raise IdentityError(f"the signature is not that of `{statement.approver}`") from None
     if statement.question != question:
@@ -108,6 +114,8 @@ def _role(question: Question, statement: Statement, now: int) -> str:
         if name == question.human and question.facts:
             return REQUESTER
         raise IdentityError("this fact is asked of the requester, and of nobody else")
+    if statement.answer is Answer.APPROVE and question.verdict is not Verdict.STEP_UP:  # R4.b: knowledge is missing
+        raise IdentityError("nobody is asked to approve this yet: first it is found out what is missing")
     if name == question.human:
         # confirming one's own agent's action is another control than approving somebody else's (R4.a)
         if REQUESTER in question.approvers and question.approvals == 1:

@@ -12,20 +12,20 @@ from typing import Final
 
 import msgspec
 
-from navicert.core.answers import check
+from navicert.core.answers import SKEW, check
 from navicert.core.canonical import state_bytes
 from navicert.core.draft import approver_draft, authority_draft
 from navicert.core.seal import unb64
 from navicert.core.shared import APPROVERS, AUTHORITY, restanding, wait_key
-from navicert.core.signature import PublicKey
+from navicert.core.signature import PublicKey, key_id
 from navicert.engine.drive import Ask, Call, Machine
 from navicert.engine.resuming import current_wait, resuming
 from navicert.engine.workings import Workings, replace
 from navicert.model.authority import LADDER, Authority, Standing, Standings
 from navicert.model.commit import Commit, RowRead, RowWrite
-from navicert.model.decision import Denied, Permit, Suspended
+from navicert.model.decision import Denied, Permit, Suspended, Verdict
 from navicert.model.errors import IdentityError, IntegrityError
-from navicert.model.suspension import Approver, Approvers, Restoration, Vote, Wait
+from navicert.model.suspension import Approver, Approvers, Restoration, Statement, Vote, Wait
 from navicert.ports import Ticket
 
 MOST_VOTES: Final = 64
@@ -49,7 +49,8 @@ def answering(works: Workings, handle: str, vote: Vote) -> Machine[Wait | None]:
         held: Wait | None = rows[key][0]
         if held is None:
             raise IntegrityError(f"`{handle}` is over; `navicert show {handle}` tells how it ended")
-        check(held.question, vote, rows[APPROVERS][0], works.clock.now())
+        heard = check(held.question, vote, rows[APPROVERS][0], works.clock.now())
+        _must_be_enrolled(heard.statement, rows[APPROVERS][0], works.clock.now())
         if vote in held.votes:
             return None
         if len(held.votes) >= MOST_VOTES:
@@ -63,9 +64,19 @@ def answering(works: Workings, handle: str, vote: Vote) -> Machine[Wait | None]:
 
     yield from works.change(attempt)
     answer = yield from resuming(works, handle, take=False)
-    if isinstance(answer, Suspended):
-        return (yield from _wait(works, handle))
+    if isinstance(answer, Suspended) or (isinstance(answer, Denied) and answer.reason_code == "unavailable"):
+        return (yield from _wait(works, handle))  # `unavailable`: the answer is kept, and it goes on waiting
     return None
+
+
+def _must_be_enrolled(statement: Statement, people: Approvers | None, now: int) -> None:
+    """Refuse an answer of somebody who was dismissed: whoever has their key still can date it back."""
+    for person in people.people if people is not None else ():
+        if (person.name, person.key_id) == (statement.approver, statement.key_id) and (
+            person.until is None or now < person.until
+        ):
+            return
+    raise IdentityError(f"`{statement.approver}` is not enrolled with this key any more; see `navicert approver list`")
 
 
 def _wait(works: Workings, handle: str) -> Machine[Wait]:
@@ -110,7 +121,8 @@ def _notify(works: Workings, handle: str) -> Machine[None]:
     question, now = wait.question, works.clock.now()
     names: list[str] = []
     if not wait.notified:
-        names += [*question.approvers, *({question.human} if question.facts else ())]
+        asked = question.approvers if question.verdict is Verdict.STEP_UP else ()
+        names += [*asked, *({question.human} if question.facts else ())]
     escalated = question.escalate_at is not None and now >= question.escalate_at
     if escalated and not wait.escalated:
         names += question.backups
@@ -124,17 +136,22 @@ def _notify(works: Workings, handle: str) -> Machine[None]:
         told = replace(wait, notified=True, escalated=escalated)
         ticket = works.queue(Commit(writes=(RowWrite(key=key, expected=row[1], value=told),)))
     yield from works.durable(ticket)  # claimed first: of several owners one tells
-    yield Ask((Call("notifier", lambda: notifier.notify(wait, tuple(names)), False),), works.settings.measure_s)
+    yield Ask((Call("notifier", lambda: notifier.notify(wait, tuple(names)), inline=False),), works.settings.measure_s)
 
 
 def enrolling(works: Workings, person: Approver) -> Machine[None]:
     """Enrol an approver; an earlier key of the same name ends. Raises `IntegrityError` for a key that is in use."""
     try:
-        PublicKey(person.algorithm, unb64(person.public))
+        public = unb64(person.public)
+        PublicKey(person.algorithm, public)
     except ValueError as error:
         raise IntegrityError(f"this is no public key: {error}") from None
+    if person.key_id != key_id(person.algorithm, public):  # else one key could be enrolled as two
+        raise IntegrityError(f"the public key is not that of the key id {person.key_id}; enrol it under its own")
     if not person.name.strip() or person.name == "requester":
         raise IntegrityError(f"`{person.name}` cannot be the name of an approver; use the person's own identity")
+    if person.since > works.clock.now() + SKEW:  # the log tells since when by when it was recorded
+        raise IntegrityError(f"`{person.name}` is enrolled from a later time on; check the clock, or enrol them then")
 
     def made(held: Approvers) -> Approvers:
         if any(item.key_id == person.key_id for item in held.people):
@@ -217,7 +234,7 @@ def stopping(works: Workings, subject: str, state: Authority, *, by: str, reason
 
 
 def restoring(works: Workings, vote: Vote) -> Machine[None]:
-    """Raise a subject's authority, by the signed word of a supervisor; raises `IdentityError` where it does not count."""
+    """Raise a subject's authority, by the signed word of a supervisor; raises `IdentityError` where that fails."""
     try:
         said = msgspec.json.decode(vote.statement, type=Restoration)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

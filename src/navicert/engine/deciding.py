@@ -251,7 +251,7 @@ def _live(works: Workings, judged: Judged, permit: Permit, receipt: Any) -> Live
         stored=concerned.stored,
         ruled=judged.ruled,
         subjects=concerned.subjects,
-        authority=given.shared.authority,
+        authority=judged.authority,
         ended_at=given.context.ended_at,
         state=State.SUSPENDED if judged.waited else State.PROPOSED,
     )

@@ -34,9 +34,9 @@ from navicert.engine.answering import (
     waiting,
 )
 from navicert.engine.completing import Output, completing, extending, not_started, stage_completion
-from navicert.engine.deciding import deciding
+from navicert.engine.deciding import deciding, redo
 from navicert.engine.drive import Ask, Call, Machine, drive, drive_async
-from navicert.engine.mediating import Answer, Mediator, said
+from navicert.engine.mediating import Answer, Mediator
 from navicert.engine.resuming import current_wait, resuming
 from navicert.engine.sessions import appending, delegating, opening
 from navicert.engine.workings import Completion, Live, Ports, Settings, Workings
@@ -126,7 +126,8 @@ class Engine(Mediator):
             ended = session is not None and session[0] is not None and session[0].ended_at != live.ended_at
             expired = works.clock.now() >= permit.expires_at
             stopped = LADDER.index(standing) > LADDER.index(live.authority)
-            works.move(permit.action_id, Step.LAPSED if ended or expired or stopped else Step.REDEEMED)
+            if works.move(permit.action_id, Step.LAPSED if ended or expired or stopped else Step.REDEEMED) is None:
+                raise IntegrityError(f"the permit of `{permit.action_id}` was given back meanwhile; nothing ran")
         if ended or expired or stopped:
             works.keep(not_started(live))  # it can never start any more, so it is not left open
         if stopped:
@@ -141,6 +142,19 @@ class Engine(Mediator):
         if ended or expired:
             why = "session of" if ended else "permit of"
             raise IntegrityError(f"the {why} `{permit.action_id}` has {'ended' if ended else 'expired'}; nothing ran")
+
+    def lapse(self, permit: Permit) -> None:
+        """Take back a permit that nobody will consume any more; raises `IntegrityError` where it was consumed already.
+
+        Whoever holds it cannot start the action any more, and it is recorded as not started.
+        """
+        works = self._works
+        live = works.live(permit.action_id)
+        if live is None or live.permit != permit:
+            raise IntegrityError(f"the permit of `{permit.action_id}` was not issued by this engine, or is used up")
+        works.keep(not_started(self._held(permit, Step.LAPSED)))
+        with suppress(Exception):  # kept: recorded before anything else of its session is judged
+            drive(redo(works, permit.session_id))
 
     # completing
 

@@ -11,25 +11,30 @@ from typing import Any
 
 from navicert.core.answers import hear
 from navicert.core.canonical import decode_parameters, parameter_bytes
+from navicert.core.evaluate import evaluate
 from navicert.core.shared import APPROVERS, wait_key
 from navicert.engine.drive import Ask, Call, Machine
 from navicert.engine.workings import Workings, replace, safe
 from navicert.model.commit import Commit, RowWrite
 from navicert.model.context import Fact
+from navicert.model.decision import Verdict
 from navicert.model.errors import InvalidAction, Unavailable
 from navicert.model.policy import FactSource, Source, SourceKind
 from navicert.model.suspension import Try, Wait
-from navicert.ports import Conflict
+from navicert.ports import Conflict, Ticket
 
 
-def find_out(works: Workings, wait: Wait) -> Machine[Wait]:
-    """Make a round of finding out where one is due; returns the wait as it then stands."""
+def find_out(works: Workings, wait: Wait, *, take: bool) -> Machine[Wait]:
+    """Make a round of finding out where one is due; returns the wait as it then stands.
+
+    What was found out and does not help is asked again: a window that was closed may be open at the next round. What
+    does help is asked again only for whoever takes the action up, where it is not fresh any more.
+    """
     now = works.clock.now()
     if wait.next_try is None or now < wait.next_try or not wait.tries_left or now >= wait.question.deadline:
         return wait
-    known = {fact.name for fact in wait.facts}
-    wanted = [fact for fact in works.policy.policy.facts if fact.name in wait.missing and fact.name not in known]
-    if not wanted:
+    wanted = [fact for fact in works.policy.policy.facts if fact.name in wait.missing]
+    if not wanted or (_helps(works, wait) and not (take and _stale(wait, wanted, now))):
         return wait
     left = wait.tries_left - 1
     following = now + min(fact.every_s for fact in wanted) * 1_000_000 if left else None
@@ -39,21 +44,24 @@ def find_out(works: Workings, wait: Wait) -> Machine[Wait]:
     tries = yield from _fetch(works, wanted, now)
     stated = yield from _stated(works, claimed)
     found = [fact for item in wanted if (fact := _agreed(item, tries, stated, now)) is not None]
-    everything = {fact.name for fact in (*claimed.facts, *found)} >= set(claimed.missing)
-    changed = replace(
-        claimed,
-        tries=(*claimed.tries, *tries),
-        facts=(*claimed.facts, *found),
-        next_try=None if everything else claimed.next_try,
-    )
-    return (yield from _change(works, claimed, changed)) or claimed
+    return (yield from _record(works, claimed, tuple(tries), tuple(found))) or claimed
+
+
+def _helps(works: Workings, wait: Wait) -> bool:
+    """Tell whether what was found out lets the action be decided, on the state of its submission."""
+    return evaluate(replace(wait.given, facts=wait.facts), works.policy).verdict is not Verdict.DEFER
+
+
+def _stale(wait: Wait, wanted: list[FactSource], now: int) -> bool:
+    spans = {fact.name: fact.every_s * 1_000_000 for fact in wanted}
+    return any(now - fact.at >= spans[fact.name] for fact in wait.facts if fact.name in spans)
 
 
 def _fetch(works: Workings, wanted: list[FactSource], now: int) -> Machine[list[Try]]:
     asked = [
         (fact.name, source) for fact in wanted for source in fact.sources if source.kind is not SourceKind.REQUESTER
     ]
-    calls = tuple(Call(f"source {name}", partial(_one, works, source), False) for name, source in asked)
+    calls = tuple(Call(f"source {name}", partial(_one, works, source), inline=False) for name, source in asked)
     answers = (yield Ask(calls, float(max(fact.wait_s for fact in wanted)))) if calls else []
     return [
         Try(
@@ -105,6 +113,27 @@ def _agreed(fact: FactSource, tries: list[Try], stated: dict[str, Any], now: int
         return None
     sources = ", ".join(named(source) for source in fact.sources)
     return Fact(name=fact.name, value=values[0], source=sources, at=now)
+
+
+def _record(works: Workings, claimed: Wait, tries: tuple[Try, ...], found: tuple[Fact, ...]) -> Machine[Wait | None]:
+    """Keep what a round came to in the wait as it now stands: it may have been answered meanwhile. None: it is over."""
+    key = wait_key(claimed.handle)
+    kept: list[Wait] = []
+
+    def attempt() -> Ticket | tuple[str, ...] | None:
+        kept.clear()
+        row = works.rows.get(key)
+        if row is None:
+            return (key,)
+        wait: Wait | None = row[0]
+        if wait is None:
+            return None
+        # the newest round stands alone: what a source says no more is not known any more
+        kept.append(replace(wait, tries=(*wait.tries, *tries), facts=found))
+        return works.queue(Commit(writes=(RowWrite(key=key, expected=row[1], value=kept[0]),)))
+
+    yield from works.change(attempt)
+    return kept[0] if kept else None
 
 
 def _change(works: Workings, before: Wait, after: Wait) -> Machine[Wait | None]:

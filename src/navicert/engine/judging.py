@@ -1,6 +1,6 @@
 """Judging: one action on the rows as they stand, and what follows from it as one commit (DESIGN.md section 3).
 
-* Everything here runs under the turn, and waits for nothing: what is missing is named (`Need`), fetched, and tried again.
+* Everything here runs under the turn, and waits for nothing: what is missing is named (`Need`), fetched, tried again.
 * A modified action is measured and judged anew, until it comes to rest.
 * A permit, a wait or a refusal is the same commit: receipt, context, shared rows, and the row of the wait.
 """
@@ -32,7 +32,7 @@ from navicert.core.shared import (
 from navicert.engine.suspending import begin_wait
 from navicert.engine.workings import Workings, replace, values
 from navicert.model.action import Action, Effect
-from navicert.model.authority import LADDER, Standing, Standings
+from navicert.model.authority import LADDER, Authority, Standing, Standings
 from navicert.model.commit import Commit, RowRead, RowWrite
 from navicert.model.context import Attempt, ContextEntry, Fact, SessionContext
 from navicert.model.decision import Decision, Verdict
@@ -51,7 +51,7 @@ _ASKING: Final = frozenset({Verdict.STEP_UP, Verdict.DEFER})
 
 
 class Need(Value, frozen=True, kw_only=True):
-    """What has to be fetched before the action can be judged: rows, measurements of an action, or its files' digests."""
+    """What has to be fetched before the action can be judged: rows, measurements of it, or its files' digests."""
 
     keys: tuple[str, ...] = ()
     measure: Action | None = None
@@ -103,6 +103,8 @@ class Judged(Value, frozen=True, kw_only=True):
     expires_at: int
     session_id: str
     waited: bool = False
+    authority: Authority = Authority.FULL
+    """As this decision leaves it: what a rule lowers holds from the next action on."""
 
 
 def forced(code: str, reason: str) -> Decision:
@@ -315,6 +317,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision)
         deadline=wait.question.deadline if wait else None,
         expires_at=now + int(settings.permit_s * 1_000_000),
         session_id=context.session_id,
+        authority=Authority(judgement.authority.after) if judgement.authority else Authority.FULL,
     )
 
 
@@ -322,7 +325,7 @@ def _depth(context: SessionContext, handles: tuple[str, ...]) -> int:
     return max((item.depth for item in context.waiting if item.handle in handles), default=1 if handles else 0)
 
 
-def queue(  # noqa: PLR0913 - what one commit is made of
+def queue(
     works: Workings,
     context: SessionContext,
     entry: ContextEntry,

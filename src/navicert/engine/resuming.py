@@ -47,6 +47,7 @@ from navicert.model.decision import Decision, Denied, Suspended, Verdict
 from navicert.model.errors import Unavailable
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.identity import ActionIdentity
+from navicert.model.policy import SourceKind
 from navicert.model.suspension import Over, Wait
 from navicert.model.value import Value
 
@@ -56,7 +57,7 @@ _ASKING: Final = frozenset({Verdict.STEP_UP, Verdict.DEFER})
 
 
 class _Again(Value, frozen=True, kw_only=True):
-    """What a wait is judged again on. identity: as verified again. origin: SHA-256 of the receipt that suspended it.
+    """What a wait is judged again on. identity: as verified again. origin: SHA-256 of the receipt that asked last.
 
     unfinished: what it depends on is not done.
     """
@@ -78,7 +79,7 @@ def resuming(works: Workings, handle: str, *, take: bool) -> Machine[Answer]:
         if isinstance(wait, Denied):
             return wait
         action = wait.action
-        yield from find_out(works, wait)
+        yield from find_out(works, wait, take=take)
         return (yield from durably(works, lambda: _queue(works, handle, take=take)))
     except Exception as failure:  # noqa: BLE001 - nothing was released, and nothing is lost
         return refusal(action, "unavailable", f"`{handle}` could not be taken up, and still waits: {safe(failure)}")
@@ -144,7 +145,7 @@ def _queue(works: Workings, handle: str, *, take: bool) -> Machine[Judged | Answ
         unfinished=blocked is True,
     )
     case = yield from case_of(works, wait.action, context, identity, refused)
-    case = replace(case, facts=_facts(wait, answers), not_before=now)
+    case = replace(case, facts=_facts(works, wait, answers), not_before=now)
     while True:
         with works.turn:
             step = _stage(works, case, again)
@@ -154,13 +155,13 @@ def _queue(works: Workings, handle: str, *, take: bool) -> Machine[Judged | Answ
 
 
 def _origin(works: Workings, wait: Wait) -> Machine[str]:
-    """Return the SHA-256 of the decision receipt that suspended the action."""
+    """Return the SHA-256 of the receipt that asked last: the next one completes it."""
     call = Call("journal", lambda: works.journal.receipts_of(wait.action.action_id), works.journal.inline)
     (answer,) = yield Ask((call,), works.settings.commit_s)
     if answer.error is not None:
         raise answer.error
     for receipt, digest in answer.value:
-        if receipt.kind == "decision":
+        if receipt.receipt_id == wait.receipt_id:
             return str(digest)
     raise Unavailable("the log does not hold the receipt that suspended it; run `navicert verify`")
 
@@ -173,10 +174,12 @@ def _refused(works: Workings, wait: Wait, answers: Answers, standings: Standings
     if answers.denial is not None:
         said = answers.denial.statement
         return forced("approval_denied", f"`{said.approver}` refused it: {said.reason}")
-    if now >= wait.question.deadline:
-        code = "approval_timeout" if wait.question.verdict is Verdict.STEP_UP else "deferral_timeout"
-        return forced(code, f"nobody answered in time: {wait.reason}" if "approval" in code else wait.reason)
-    return None
+    return _timed_out(wait) if now >= wait.question.deadline else None
+
+
+def _timed_out(wait: Wait) -> Decision:
+    code = "approval_timeout" if wait.question.verdict is Verdict.STEP_UP else "deferral_timeout"
+    return forced(code, f"nobody answered in time: {wait.reason}" if "approval" in code else wait.reason)
 
 
 def _blocked(works: Workings, wait: Wait, context: SessionContext) -> Machine[Decision | bool]:
@@ -196,11 +199,17 @@ def _blocked(works: Workings, wait: Wait, context: SessionContext) -> Machine[De
     return unfinished
 
 
-def _facts(wait: Wait, answers: Answers) -> tuple[Fact, ...]:
+def _facts(works: Workings, wait: Wait, answers: Answers) -> tuple[Fact, ...]:
+    """Return what was found out. The requester's word alone makes a fact where the policy asks nobody else for it."""
+    alone = {
+        fact.name
+        for fact in works.policy.policy.facts
+        if all(source.kind is SourceKind.REQUESTER for source in fact.sources)
+    }
     stated = tuple(
         Fact(name=name, value=value, source="requester", at=wait.question.asked_at)
         for name, value in answers.stated.items()
-        if all(fact.name != name for fact in wait.facts)
+        if name in alone and all(fact.name != name for fact in wait.facts)
     )
     return (*wait.facts, *stated)
 
@@ -215,14 +224,12 @@ def _stage(works: Workings, case: Case, again: _Again) -> Judged | Answer | Need
     assessed = assess(works, case)
     if isinstance(assessed, Need):
         return assessed
-    void = _void(works, assessed, case, again) if again.answers.approved else ""
-    if isinstance(void, Need):
-        return void
-    if void:  # nobody has answered what would run now
-        case = replace(case, answered=())
-        assessed = assess(works, case)
-        if isinstance(assessed, Need):
-            return assessed
+    if not again.take and _running_elsewhere(works, assessed):
+        return _still(wait)  # which labels that leaves is not known here; whoever takes it up judges it
+    held = _held(works, case, assessed, again)
+    if isinstance(held, Need):
+        return held
+    case, assessed, void = held
     stricter = _stricter(works, assessed, case, wait)
     if isinstance(stricter, Action):  # what the submission's state makes of it is judged on the current one
         again_from = replace(case, start=stricter)
@@ -232,6 +239,7 @@ def _stage(works: Workings, case: Case, again: _Again) -> Judged | Answer | Need
     decision = guarded(works, replace(assessed, decision=_escalated(wait, again.answers, stricter)), waited=True)
     if isinstance(decision, Need):
         return decision
+    decision = _released(decision, assessed, wait)
     if _goes_on(works, decision, assessed, again, void=bool(void)):
         return _still(wait)
     if wait.rounds >= ROUNDS and decision.verdict in _ASKING:
@@ -239,6 +247,32 @@ def _stage(works: Workings, case: Case, again: _Again) -> Judged | Answer | Need
     if decision.verdict is Verdict.STEP_UP and (need := files_needed(works, assessed.given.action, case.files)):
         return need
     return _commit(works, case, assessed, decision, again, void)
+
+
+def _released(decision: Decision, assessed: Assessed, wait: Wait) -> Decision:
+    """Release nothing whose deadline passed while it was judged; what runs in other words than asked for is MODIFY."""
+    if permits(decision.verdict) and assessed.given.now >= wait.question.deadline:
+        return _timed_out(wait)
+    if decision.verdict is Verdict.ALLOW and assessed.given.action.digest != wait.action.digest:
+        return replace(decision, verdict=Verdict.MODIFY)
+    return decision
+
+
+def _held(works: Workings, case: Case, assessed: Assessed, again: _Again) -> tuple[Case, Assessed, str] | Need:
+    """Return what is judged, and why the answers do not hold, if so: then it is judged without them."""
+    void = _void(works, assessed, case, again) if again.answers.approved else ""
+    if isinstance(void, Need):
+        return void
+    if not void:
+        return case, assessed, ""
+    case = replace(case, answered=())  # nobody has answered what would run now
+    anew = assess(works, case)
+    return anew if isinstance(anew, Need) else (case, anew, void)
+
+
+def _running_elsewhere(works: Workings, assessed: Assessed) -> bool:
+    """Tell whether another engine runs an action of the session, or of one that delegated to it."""
+    return any(item.owner != works.settings.issuer for context in assessed.line for item in context.open)
 
 
 def _goes_on(works: Workings, decision: Decision, assessed: Assessed, again: _Again, *, void: bool) -> bool:
@@ -295,7 +329,7 @@ def _escalated(wait: Wait, answers: Answers, decision: Decision) -> Decision:
     if decision.verdict is not Verdict.DEFER or not decision.approvers:
         return decision
     pending = set(wait.question.facts) - set(answers.stated)
-    if wait.question.verdict is Verdict.DEFER and (wait.tries_left or pending):
+    if wait.question.verdict is Verdict.DEFER and (wait.next_try is not None or pending):
         return decision
     reason = f"it could not be found out whether this may be done: {decision.reason}"
     return replace(decision, verdict=Verdict.STEP_UP, reason=reason, reason_code="escalated")
@@ -344,9 +378,7 @@ def _method(decision: Decision, again: _Again, void: str) -> str:
     return "facts" if again.wait.facts or again.answers.stated else "reevaluation"
 
 
-def _commit(  # noqa: PLR0913 - what a resolution is made of
-    works: Workings, case: Case, assessed: Assessed, decision: Decision, again: _Again, void: str
-) -> Judged:
+def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision, again: _Again, void: str) -> Judged:
     """Queue what follows: resolution receipt, context, shared rows, and the wait's own row."""
     wait, given = again.wait, assessed.given
     context, current, now, settings = given.context, given.action, given.now, works.settings
@@ -412,10 +444,11 @@ def _commit(  # noqa: PLR0913 - what a resolution is made of
         expires_at=now + int(settings.permit_s * 1_000_000),
         session_id=context.session_id,
         waited=True,
+        authority=Authority(judgement.authority.after) if judgement.authority else Authority.FULL,
     )
 
 
-def _renewed(  # noqa: PLR0913 - what a new question is made of
+def _renewed(
     works: Workings, wait: Wait, given: EvaluationInput, decision: Decision, files: dict[str, str], receipt_id: str
 ) -> Wait:
     """Return the wait with a new question: its nonce is fresh, and what was said to the old one does not count."""

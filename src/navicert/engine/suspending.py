@@ -14,7 +14,7 @@ from navicert.model.suspension import Question, Wait
 _FACTS: Final = "context.facts."
 
 
-def begin_wait(  # noqa: PLR0913 - what a wait is made of
+def begin_wait(
     works: Workings,
     action: Action,
     given: EvaluationInput,
@@ -47,7 +47,7 @@ def begin_wait(  # noqa: PLR0913 - what a wait is made of
     )
 
 
-def ask(  # noqa: PLR0913 - what a question is made of
+def ask(
     works: Workings,
     given: EvaluationInput,
     decision: Decision,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from navicert.model.authority import Authority
 from navicert.model.errors import DenialKind
 from navicert.model.value import Value
 
@@ -38,8 +37,7 @@ class Decision(Value, frozen=True, kw_only=True):
 
     reason_code: stable word for machines. reason: a sentence for people. undetermined: the fields that were not known.
     effective: the parameters that would run, canonical bytes, where the verdict is MODIFY. approvals, backups,
-    escalate_s: of STEP_UP, as in `Rule`. depends_on: the waits that come first. authority: what the agent's authority
-    becomes, where a rule lowers it.
+    escalate_s: of STEP_UP, as in `Rule`. depends_on: the waits that come first.
     """
 
     verdict: Verdict
@@ -56,7 +54,6 @@ class Decision(Value, frozen=True, kw_only=True):
     backups: tuple[str, ...] = ()
     escalate_s: int | None = None
     depends_on: tuple[str, ...] = ()
-    authority: Authority | None = None
 
 
 class Permit(Value, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -70,19 +70,22 @@ class Tool:
         """Judge the call when the first item is asked for; label each item before it is released."""
         action, session, opaque = self._intercept(args, kwargs)
 
-        async def items() -> Any:
+        async def judged() -> Permit:
             answer = await self._engine.in_band_async(await self._engine.decide_async(action, session))
-            async for item in self._items_async(permitted(self._noted(answer, opaque)), opaque):
-                yield item
+            return permitted(self._noted(answer, opaque))
 
-        return items()
+        return self._items_async(judged, opaque)
 
     def resumed(self, permit: Permit, opaque: dict[str, Any]) -> Any:
         """Run a call that has waited, from the bytes that were judged."""
         if inspect.isgeneratorfunction(self.function):
             return self._items(permit, opaque)
         if inspect.isasyncgenfunction(self.function):
-            return self._items_async(permit, opaque)
+
+            async def released() -> Permit:
+                return permit
+
+            return self._items_async(released, opaque)
         return self._stand_in(self._engine.execute(permit, self._run(opaque), render)[1])
 
     async def resumed_async(self, permit: Permit, opaque: dict[str, Any]) -> Any:
@@ -117,7 +120,8 @@ class Tool:
                 running.extend(render(item))
                 yield self._stand_in(item)
 
-    async def _items_async(self, permit: Permit, opaque: dict[str, Any]) -> Any:
+    async def _items_async(self, judged: Callable[[], Awaitable[Permit]], opaque: dict[str, Any]) -> Any:
+        permit = await judged()  # not from another generator: it would not be closed with this one
         with self._engine.running(permit) as running:
             positional, named = self._binding.unbind(permit.parameters, opaque)
             async for item in self.function(*positional, **named):

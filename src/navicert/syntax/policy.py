@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from navicert.core.builtin import PREFIX
 from navicert.model.action import Effect, ToolProfile
@@ -70,10 +70,14 @@ _REQUIRED_WITH: Mapping[Verdict, str] = {Verdict.MODIFY: "modifications", Verdic
 
 
 class Spans(Value, frozen=True):
-    """Where things stand in the file: (line, column), counted from 1, by rule id and by full tool name."""
+    """Where things stand in the file: (line, column), counted from 1, by rule id and by full tool name.
+
+    keys: of each key, by the id of its rule (empty: of none) and its way in there, `match.parameters.path`.
+    """
 
     rules: dict[str, tuple[int, int]] = {}
     tools: dict[str, tuple[int, int]] = {}
+    keys: dict[tuple[str, str], tuple[int, int]] = {}
 
 
 def read_policy(text: str, source: str = "policy.yaml") -> tuple[PolicySet, Spans]:
@@ -106,7 +110,25 @@ def _policy(file: Table) -> tuple[PolicySet, Spans]:
         supervisors=_people(nodes["supervisors"], "`supervisors`") if "supervisors" in nodes else (),
         cascade=words.integer(nodes["cascade"], "`cascade`", 1, MAX_CASCADE) if "cascade" in nodes else DEFAULT_CASCADE,
     )
-    return policy, Spans(rules=rule_places, tools=tool_places)
+    return policy, Spans(rules=rule_places, tools=tool_places, keys=dict(_key_places(file)))
+
+
+def _key_places(file: Table) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
+    """Return where each key stands: of the top level two deep, of rules down to their conditions."""
+    rules = file.nodes.get("rules")
+    for item in rules.nodes if isinstance(rules, Items) else ():
+        rule = item.nodes["id"] if isinstance(item, Table) else None
+        if isinstance(item, Table) and isinstance(rule, Scalar):
+            yield from _below(item, str(rule.value), "", 4)
+    yield from _below(file, "", "", 2)
+
+
+def _below(table: Table, rule: str, way: str, depth: int) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
+    for key, place in table.keys.items():
+        yield (rule, way + key), (place.line, place.column)
+        inner = table.nodes[key]
+        if depth > 1 and isinstance(inner, Table):
+            yield from _below(inner, rule, f"{way}{key}.", depth - 1)
 
 
 # --------------------------------------------------------------------------------------------------------------- tools

@@ -19,7 +19,7 @@ from navicert.adapters.sign.file_key import load_key
 from navicert.adapters.store.sqlite import SqliteJournal
 from navicert.adapters.store.vault import Vault
 from navicert.adapters.system import SystemClock, SystemIds
-from navicert.assemble import Assembled, Home, load_policy, make_home, make_pseudonym, make_resolvers
+from navicert.assemble import Assembled, Home, fact_files, load_policy, make_home, make_pseudonym, make_resolvers
 from navicert.config import read_config
 from navicert.core.draft import Scribe
 from navicert.engine.engine import Engine
@@ -55,8 +55,9 @@ class Bench(Guard):
 class _Assembled(Assembled):
     """What `Guard` needs of an assembly, made of the given parts."""
 
-    def __init__(self, engine: Engine, ids: Ids, policy_path: Path) -> None:
+    def __init__(self, engine: Engine, ids: Ids, policy_path: Path, protected: ProtectedResources) -> None:
         self.engine = engine
+        self._protected = protected
         self.ids = ids  # type: ignore[assignment]  # any Ids will do
         self._policy_path = policy_path
         self._stamp = _now(policy_path)
@@ -109,13 +110,15 @@ def open_bench(  # noqa: PLR0913 - one argument per port
     )
     a_journal = journal(store)
     pseudonym = make_pseudonym(read_secret(home.pseudonym_key))
+    protected = ProtectedResources((home.folder,))
+    protected.also(fact_files(compiled.policy))
     engine = Engine(
         Ports(
             journal=a_journal,
             clock=a_clock,
             ids=some_ids,
             verifier=verifier(DevelopmentIdentity(config.service)),
-            detectors=detectors((ProtectedResources((home.folder,)), ParameterPatterns())),
+            detectors=detectors((protected, ParameterPatterns())),
             classifiers=classifiers((PatternClassifier(),)),
             resolvers=resolvers(make_resolvers()),
             contents=FileDigests(),
@@ -132,4 +135,4 @@ def open_bench(  # noqa: PLR0913 - one argument per port
             in_band_s=in_band_s,
         ),
     )
-    return Bench(_Assembled(engine, some_ids, path), home, a_journal, store)
+    return Bench(_Assembled(engine, some_ids, path, protected), home, a_journal, store)

@@ -1,7 +1,7 @@
 """What a receipt commits to, held against it: disclosures, policies, accumulated contexts (R5, R2.f).
 
 * Nothing returns a boolean: what does not fit raises `VerificationError` with a code (docs/reference/verify.md).
-* A receipt commits to a value once. What an outcome repeats of its decision is disclosed with the decision.
+* A receipt commits to a value once. What an outcome repeats is disclosed with the receipt that it completes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from navicert.core.accumulate import accumulate, begin
+from navicert.core.canonical import percent
 from navicert.core.digest import action_digest, bytes_digest, context_digest
 from navicert.core.seal import commit_to, disclosure, unb64
-from navicert.syntax import decode_policy, policy_hash
-from navicert.model.context import Attempt, ContextEntry, Opened, Result, SessionContext
+from navicert.model.context import Attempt, ContextEntry, Opened, Resolution, Result, SessionContext
 from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.policy import PolicySet
 from navicert.model.receipt import PolicyPart, Receipt
+from navicert.model.suspension import Try
+from navicert.syntax import decode_policy, policy_hash
 
 PARAMETERS: Final = "/action/parameters"
 EFFECTIVE: Final = "/action/effective"
@@ -28,12 +30,28 @@ HUMAN: Final = "/requester_context/human_name"
 REASON: Final = "/decision/reason"
 EVALUATED: Final = "/decision/evaluated"
 OUTPUT: Final = "/execution/output"
-POINTERS: Final = (PARAMETERS, EFFECTIVE, HUMAN, REASON, EVALUATED, OUTPUT)
+FACTS: Final = "/deferral/facts"
+AUTHORITY: Final = "/authority/reason"
+APPROVER: Final = "/approver/name"
+POINTERS: Final = (PARAMETERS, EFFECTIVE, HUMAN, REASON, EVALUATED, OUTPUT, FACTS, AUTHORITY, APPROVER)
+"""Every pointer, but those of answers: `name_at`, `statement_at`."""
 REPEATED: Final[Mapping[str, frozenset[str]]] = {
-    "outcome": frozenset(POINTERS) - {OUTPUT},
-    "resolution": frozenset({PARAMETERS, EFFECTIVE, HUMAN}),
+    "outcome": frozenset({PARAMETERS, EFFECTIVE, HUMAN, REASON, EVALUATED}),
 }
-"""What a receipt of this kind may repeat from the one that it completes, which then discloses it."""
+"""What a receipt of this kind may repeat from the one that it completes, which then discloses it.
+
+A resolution repeats nothing: it is judged anew, and commits to everything with salts of its own.
+"""
+
+
+def name_at(index: int) -> str:
+    """Return the pointer to the name of who gave an answer."""
+    return f"/approval/{index}/name"
+
+
+def statement_at(index: int) -> str:
+    """Return the pointer to what they signed."""
+    return f"/approval/{index}/statement"
 
 
 class _Disclosure(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -42,8 +60,18 @@ class _Disclosure(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     value: msgspec.Raw
 
 
+class _Identity(msgspec.Struct):
+    evidence: msgspec.Raw = msgspec.Raw(b"[]")
+    scope: tuple[str, ...] = ()
+
+
 class _Evidence(msgspec.Struct):
     evidence: msgspec.Raw = msgspec.Raw(b"[]")
+    revalidated: _Identity | None = None
+
+
+class _By(msgspec.Struct):
+    by: str
 
 
 def read_disclosure(text: str) -> tuple[str, str, bytes]:
@@ -70,7 +98,12 @@ def commitments(receipt: Receipt) -> dict[str, str]:
         REASON: decision.reason if decision else None,
         EVALUATED: decision.evaluated if decision else None,
         OUTPUT: execution.output if execution else None,
+        FACTS: receipt.deferral.facts if receipt.deferral else None,
+        AUTHORITY: receipt.authority.reason if receipt.authority else None,
+        APPROVER: receipt.approver.name if receipt.approver else None,
     }
+    for index, item in enumerate(receipt.approval or ()):
+        found |= {name_at(index): item.name, statement_at(index): item.statement}
     return {pointer: value for pointer, value in found.items() if value is not None}
 
 
@@ -80,9 +113,9 @@ def verify_disclosures(
     """Return the disclosed values (JSON bytes) by pointer, once each is what the receipt commits to.
 
     Raises `VerificationError`: `disclosure_missing` where a commitment has none, `disclosure_mismatch` where one hashes
-    to nothing here, stands at another pointer or twice, `action_mismatch` where the parameters or the evidence of
-    identity are not those that the receipt's keyed digests name. keyed: the deployment's own keyed hash, for who has
-    its key; without it the commitments alone bind.
+    to nothing here, stands at another pointer or twice, or is no value of its kind, `action_mismatch` where parameters,
+    evidence of identity, or names of people are not those that the receipt's keyed digests name. keyed: the
+    deployment's own keyed hash, for who has its key; without it the commitments alone bind.
     """
     name = receipt.receipt_id
     promised = commitments(receipt)
@@ -100,10 +133,45 @@ def verify_disclosures(
     if missing:
         message = f"{name}: nothing discloses {', '.join(f'`{pointer}`' for pointer in sorted(missing))}"
         raise VerificationError("disclosure_missing", message)
-    # 3. What is disclosed is what was judged: parameters and evidence hash to the digests in the clear.
-    if keyed is not None:
-        _verify_action(receipt, found, keyed)
+    # 3. What is disclosed is what was judged: parameters, evidence and names hash to the digests in the clear.
+    try:
+        _verify_tries(receipt, found)
+        if keyed is not None:
+            _verify_action(receipt, found, keyed)
+            _verify_names(receipt, found, keyed)
+    except msgspec.MsgspecError as error:
+        raise VerificationError("disclosure_mismatch", f"{name}: a value is not of its kind: {error}") from None
     return found
+
+
+def _verify_tries(receipt: Receipt, found: Mapping[str, bytes]) -> None:
+    """What was found out while it waited is as much as the receipt counts."""
+    if receipt.deferral is None or FACTS not in found:
+        return
+    tries = msgspec.json.decode(found[FACTS], type=tuple[Try, ...])
+    if len(tries) != receipt.deferral.attempts:
+        message = (
+            f"{receipt.receipt_id}: {receipt.deferral.attempts} attempts to find out facts, {len(tries)} disclosed"
+        )
+        raise VerificationError("disclosure_mismatch", message)
+
+
+def _verify_names(receipt: Receipt, found: Mapping[str, bytes], keyed: Callable[[str], str]) -> None:
+    """Every disclosed name is that of its pseudonym."""
+    requester, authority, person = receipt.requester_context, receipt.authority, receipt.approver
+    named = {
+        HUMAN: requester.human if requester else None,
+        APPROVER: person.approver if person else None,
+        **{name_at(index): item.approver for index, item in enumerate(receipt.approval or ())},
+    }
+    names = {pointer: msgspec.json.decode(found[pointer], type=str) for pointer in named if pointer in found}
+    if AUTHORITY in found:
+        names[AUTHORITY] = msgspec.json.decode(found[AUTHORITY], type=_By).by
+        named[AUTHORITY] = authority.by if authority else None
+    for pointer, text in names.items():
+        if keyed(text) != named[pointer]:
+            message = f"{receipt.receipt_id}: the name at `{pointer}` is not that of the pseudonym in the receipt"
+            raise VerificationError("action_mismatch", message)
 
 
 def _verify_action(receipt: Receipt, found: Mapping[str, bytes], keyed: Callable[[str], str]) -> None:
@@ -116,11 +184,18 @@ def _verify_action(receipt: Receipt, found: Mapping[str, bytes], keyed: Callable
             message = f"{receipt.receipt_id}: the value at `{pointer}` is not the action that the receipt names"
             raise VerificationError("action_mismatch", message)
     if EVALUATED in found:
-        try:
-            evidence = bytes(msgspec.json.decode(found[EVALUATED], type=_Evidence).evidence)
-        except msgspec.MsgspecError as error:
-            raise VerificationError("disclosure_mismatch", f"{receipt.receipt_id}: `{EVALUATED}`: {error}") from None
-        if keyed(bytes_digest(evidence)) != requester.evidence:
+        evaluated = msgspec.json.decode(found[EVALUATED], type=_Evidence)
+        shown = [(bytes(evaluated.evidence), requester.evidence)]
+        again, said = evaluated.revalidated, receipt.revalidation
+        if (again is None) != (said is None):
+            message = f"{receipt.receipt_id}: the identity as it was verified again is not what the receipt names"
+            raise VerificationError("action_mismatch", message)
+        if again is not None and said is not None:
+            shown.append((bytes(again.evidence), said.evidence))
+            if tuple(map(percent, again.scope)) != said.scope:
+                message = f"{receipt.receipt_id}: the scope as it was verified again is not what the receipt names"
+                raise VerificationError("action_mismatch", message)
+        if any(keyed(bytes_digest(evidence)) != digest for evidence, digest in shown):
             message = f"{receipt.receipt_id}: the evidence of identity is not what the receipt names"
             raise VerificationError("action_mismatch", message)
 
@@ -177,7 +252,7 @@ def verify_context(session_id: str, receipts: Iterable[Receipt], entries: Iterab
             _verify_step(session_id, receipt, before, context, entry)
             receipt = next(awaited, None)
         # 3. No attempt and no end of an action stands in the context without a receipt.
-        elif isinstance(entry, Attempt) or (isinstance(entry, Result) and entry.succeeded is not None):
+        elif isinstance(entry, Attempt | Resolution) or (isinstance(entry, Result) and entry.succeeded is not None):
             message = f"session `{session_id}`: entry {context.length} on `{entry.action_id}` has no receipt"
             raise VerificationError("context_mismatch", message)
     # 4. Every receipt has found its entry.
@@ -203,19 +278,33 @@ def _extended(session_id: str, context: SessionContext | None, entry: ContextEnt
 def _verify_step(
     session_id: str, receipt: Receipt, before: SessionContext | None, after: SessionContext, entry: ContextEntry
 ) -> None:
-    part, action, decision = receipt.context, receipt.action, receipt.decision
+    part, action = receipt.context, receipt.action
     place = f"session `{session_id}`, entry {after.length}, receipt {receipt.receipt_id}"
-    if part is None or action is None or decision is None or before is None:
+    if part is None or action is None or before is None:
         raise VerificationError("context_mismatch", f"{place}: not an entry that a receipt goes with")
     if part.head != after.head:
         raise VerificationError("context_mismatch", f"{place}: the receipt names another head of the chain")
     if isinstance(entry, Attempt) and receipt.kind == "decision":
         said = (entry.action_id, entry.name, entry.verdict.value)
-        wanted = (action.id, f"{plain(action.tool)}.{plain(action.operation)}", decision.result)
-        if said != wanted or part.hash != context_digest(before):
+        if said != _judged(receipt) or part.hash != context_digest(before) or entry.handle != _handle(receipt):
             raise VerificationError("context_mismatch", f"{place}: it was judged on another context than this")
+    elif isinstance(entry, Resolution) and receipt.kind == "resolution":
+        said = (entry.action_id, entry.name, entry.verdict.value)
+        if said != _judged(receipt) or part.hash != context_digest(before) or entry.handle != _handle(receipt):
+            raise VerificationError("context_mismatch", f"{place}: it was judged again on another context than this")
     elif isinstance(entry, Result) and receipt.kind == "outcome":
         if entry.action_id != action.id:
             raise VerificationError("context_mismatch", f"{place}: the entry ends another action")
-    elif receipt.kind != "resolution":
+    else:
         raise VerificationError("context_mismatch", f"{place}: the entry is not of the receipt's kind")
+
+
+def _judged(receipt: Receipt) -> tuple[str, str, str]:
+    action, decision = receipt.action, receipt.decision
+    if action is None or decision is None:
+        return ("", "", "")
+    return (action.id, f"{plain(action.tool)}.{plain(action.operation)}", decision.result)
+
+
+def _handle(receipt: Receipt) -> str | None:
+    return receipt.deferral.handle if receipt.deferral else None

@@ -1,4 +1,4 @@
-"""Verification of a log: form, order, keys, signatures, sessions, and how receipts answer each other (R5).
+"""Verification of a log: order, keys, signatures, sessions, and how receipts answer each other (R5).
 
 * Pure: entries and trust come in, a report goes out, or `VerificationError` with a code (docs/reference/verify.md).
 * Keys resolve in the trust file, or through a `key` record that an earlier trusted key signed; never from a receipt.
@@ -7,31 +7,25 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-import msgspec
-
-from navicert.core.canonical import receipt_bytes
 from navicert.core.digest import bytes_digest
-from navicert.core.seal import ZERO, parse
+from navicert.core.seal import ZERO
 from navicert.core.times import micros
 from navicert.model.errors import VerificationError
-from navicert.model.receipt import RECEIPT_VERSION, PolicyPart, Receipt
+from navicert.model.receipt import PolicyPart, Receipt
 from navicert.model.trust import Trust
 from navicert.model.value import Value
 from navicert.verification.disclosed import commitments
+from navicert.verification.forms import PERMITTING, WAITING, check_form, parsed
 from navicert.verification.keyring import Keyring
+from navicert.verification.people import People
+from navicert.verification.standing import Standing
+from navicert.verification.waits import answers
 
 STEP_US: Final = 1_000_000
-PERMITTING: Final = frozenset({"ALLOW", "MODIFY"})
-WAITING: Final = frozenset({"STEP_UP", "DEFER"})
-_RESULTS: Final = PERMITTING | WAITING | {"DENY"}
-_TIME: Final = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{6}Z", re.ASCII)
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_KEYED: Final = re.compile(r"p-[0-9a-f]{32}")
 
 
 class Awaited(Value, frozen=True, kw_only=True):
@@ -47,7 +41,7 @@ class Awaited(Value, frozen=True, kw_only=True):
 class Verified(Value, frozen=True, kw_only=True):
     """What was verified. Everything in here is covered by valid signatures.
 
-    kinds, verdicts: how many of each. open: permitted, no outcome. waiting: STEP_UP or DEFER without a resolution.
+    kinds, verdicts: how many of each. open: permitted, no outcome. waiting: suspended, without a final resolution.
     policies: every policy set that was in force. undisclosed: commitments whose values were not looked at here.
     clock_steps: how often the time went back by more than a second.
     """
@@ -83,6 +77,9 @@ class LogVerifier:
     """Verifies the entries of one log as they are given to it, in order; `finish` returns the report."""
 
     def __init__(self, trust: Trust, *, expect_head: tuple[int, str] | None = None) -> None:
+        self.people = People()
+        """Who may answer, by the records so far."""
+        self._standing = Standing()
         # 1. Somebody is trusted, and each trusted key is the one that its id names.
         self._keyring = Keyring(trust)
         self._origin = trust.origin
@@ -117,7 +114,7 @@ class LogVerifier:
 
     def finish(self) -> Verified:
         """Return the report, once the log holds the head that was expected."""
-        # 15. The log reaches to the head that is known from elsewhere: its tail was not cut.
+        # 18. The log reaches to the head that is known from elsewhere: its tail was not cut.
         if self._expected is not None and self._seq < self._expected[0]:
             message = f"the log ends at entry {self._seq}; entry {self._expected[0]} is known to have stood in it"
             raise VerificationError("tail_cut", message)
@@ -164,7 +161,7 @@ class LogVerifier:
             if (session.seq, session.prev) != (count + 1, head):
                 message = f"{place}: it is not what follows place {count} of session `{session.id}`"
                 raise VerificationError("session_chain", message)
-        # 14. Where the head is known from elsewhere, the entry is the one that stood there.
+        # 17. Where the head is known from elsewhere, the entry is the one that stood there.
         if self._expected is not None and self._expected[0] == self._seq + 1 and self._expected[1] != digest:
             raise VerificationError("head_mismatch", f"{place}: another entry is known to have stood here")
 
@@ -172,10 +169,12 @@ class LogVerifier:
         decision = receipt.decision
         if decision is None:
             return
-        # 11. What completes a decision names an earlier one that is still unanswered, and repeats it.
+        # 11. What completes a receipt names an earlier one that is still unanswered, and is about the same.
         if receipt.completes is not None:
             begun = (self._open if receipt.kind == "outcome" else self._waiting).pop(receipt.completes, None)
             answers(receipt, begun, place)
+            # 13. Who answered had been enrolled, with this key, and not dismissed.
+            self.people.check(receipt, place)
         # 12. The policy that judged had been put in force, under this id and version.
         if self._policies.get(decision.policy.hash) != decision.policy:
             message = f"{place}: policy {decision.policy.hash} was not put in force before"
@@ -189,7 +188,11 @@ class LogVerifier:
     def _check_records(self, receipt: Receipt, place: str) -> None:
         if receipt.policy is not None:
             self._policies[receipt.policy.hash] = receipt.policy
-        # 13. A `key` record certifies a new key, and retires the one that signs it.
+        # 14. Authority changes from the state that stood, and decisions rest on the one that stands.
+        self._standing.check(receipt, place)
+        # 15. An `approver` record enrols a new key for a person, or ends the one that they have.
+        self.people.enrol(receipt, place)
+        # 16. A `key` record certifies a new key, and retires the one that signs it.
         if receipt.key is not None:
             self._keyring.hand_over(receipt.key, receipt.signature.key_id, place)
 
@@ -210,83 +213,11 @@ class LogVerifier:
         self._seq, self._head = receipt.log.seq, digest
 
 
-def parsed(data: bytes, place: str) -> Receipt:
-    """Step 2. The bytes are the canonical form of one receipt of the closed schema, of a version that we know."""
-    try:
-        receipt = parse(data)
-    except ValueError as error:
-        code = "schema" if _canonical(data) else "not_canonical"
-        raise VerificationError(code, f"{place}: {error}") from None
-    if receipt.version != RECEIPT_VERSION:
-        message = f"{place}: version `{receipt.version}`, this verifier knows `{RECEIPT_VERSION}`"
-        raise VerificationError("schema", message)
-    if _TIME.fullmatch(receipt.at) is None:
-        raise VerificationError("schema", f"{place}: `{receipt.at}` is not a time in UTC with microseconds")
-    return receipt
-
-
-def _canonical(data: bytes) -> bool:
-    try:
-        value = msgspec.json.decode(data)
-        return isinstance(value, dict) and receipt_bytes(value) == data
-    except (ValueError, RecursionError):
-        return False
-
-
-def check_form(receipt: Receipt, place: str) -> None:
-    """Step 8. Values are of the form that the schema promises, and the parts fit the verdict."""
-    action, decision, context = receipt.action, receipt.decision, receipt.context
-    if action is not None and _TIME.fullmatch(action.timestamp) is None:
-        raise VerificationError("schema", f"{place}: `{action.timestamp}` is not a time in UTC with microseconds")
-    keyed = [action.digest, action.effective_digest] if action else []
-    if any(name is not None and _KEYED.fullmatch(name) is None for name in keyed):
-        raise VerificationError("schema", f"{place}: a digest of the action is not a keyed pseudonym")
-    digests = [receipt.completes, *([context.hash, context.head] if context else [])]
-    if any(digest is not None and _DIGEST.fullmatch(digest) is None for digest in digests):
-        raise VerificationError("schema", f"{place}: a digest is not 64 hexadecimal digits")
-    if action is None or decision is None:
-        return
-    if decision.result not in _RESULTS:
-        raise VerificationError("schema", f"{place}: `{decision.result}` is not one of the five decisions")
-    if (receipt.session is None) != (context is None):
-        raise VerificationError("schema", f"{place}: session and context stand together or not at all")
-    modified = (action.effective is not None, action.effective_digest is not None)
-    if modified[0] != modified[1] or (decision.result in PERMITTING and modified[0] != (decision.result == "MODIFY")):
-        raise VerificationError("schema", f"{place}: the modified parameters do not go with {decision.result}")
-    if receipt.kind == "decision" and (receipt.deferral is not None) != (decision.result in WAITING):
-        raise VerificationError("schema", f"{place}: the wait does not go with {decision.result}")
-    if receipt.kind == "outcome" and decision.result not in PERMITTING:
-        raise VerificationError("pairing", f"{place}: an outcome of an action that was not permitted")
-
-
-def answers(receipt: Receipt, begun: Receipt | None, place: str) -> None:
-    """Hold an outcome or a resolution against the receipt that it completes; raises `VerificationError`, `pairing`."""
-    if begun is None:
-        message = f"{place}: no decision that could be answered so is open under {receipt.completes}"
-        raise VerificationError("pairing", message)
-    repeated = _whole if receipt.kind == "outcome" else _same
-    if repeated(receipt) != repeated(begun):
-        raise VerificationError("pairing", f"{place}: it is not about what {begun.receipt_id} decided")
-
-
-def _whole(receipt: Receipt) -> tuple[object, ...]:
-    """Return what an outcome repeats of its decision: everything (R5, Settled)."""
-    context, session = receipt.context, receipt.session
-    judged = (context.hash, context.level, context.categories) if context else None
-    return (session.id if session else None, receipt.action, receipt.requester_context, receipt.decision, judged)
-
-
-def _same(receipt: Receipt) -> tuple[object, ...]:
-    """Return what a resolution repeats: who, and what. It is judged anew, on what then holds (R6.b)."""
-    action, requester, session = receipt.action, receipt.requester_context, receipt.session
-    if action is None or requester is None or session is None:
-        return ()
-    what = (action.id, action.tool, action.operation, action.digest, action.timestamp)
-    return (session.id, *what, requester.human, requester.service, requester.agent)
-
-
 def _awaited(receipt: Receipt) -> Awaited:
     action = receipt.action
     name = f"{action.tool}.{action.operation}" if action else ""
     action_id = action.id if action else ""
     return Awaited(seq=receipt.log.seq, receipt_id=receipt.receipt_id, action_id=action_id, name=name, at=receipt.at)
+
+
+__all__ = ["PERMITTING", "WAITING", "Awaited", "LogVerifier", "Verified", "check_form", "parsed", "verify_log"]

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import navicert
+from desk import make_desk
 from navicert.assemble import make_home
 from navicert.cli import main
 
@@ -41,7 +42,8 @@ HOSTILE = "Dear Bob\u202e,\n" + "\n" * 60 + "Bcc: eve@evil.example \x1b[31m"
 def home(tmp_path):
     """A home in which a session has done a bit of everything, and one action is open."""
     folder = tmp_path / "app"
-    make_home(folder / ".navicert", origin="tests", service="tests", policy=POLICY)
+    made = make_home(folder / ".navicert", origin="tests", service="tests", policy=POLICY)
+    made.config.write_text(made.config.read_text(encoding="utf-8") + "in_band_s: 0\n", encoding="utf-8")
     with navicert.open(folder) as guard:
 
         @guard.tool("email.send", effect="send", destination="to", content="body", returns="INTERNAL")
@@ -115,3 +117,9 @@ def spawn():
         )
 
     return call
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """Three actions that wait, and people with keys who may answer."""
+    return make_desk(tmp_path)

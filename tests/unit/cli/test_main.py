@@ -31,7 +31,8 @@ def test_every_verb_has_help_and_json(verb):
     result = CliRunner().invoke(main, [verb, "--help"])
 
     assert result.exit_code == 0
-    options = result.output if verb != "key" else CliRunner().invoke(main, ["key", "rotate", "--help"]).output
+    inner = {"key": "rotate", "approver": "add"}.get(verb)
+    options = CliRunner().invoke(main, [verb, inner, "--help"]).output if inner else result.output
     assert "--json" in options
     assert "--home" in options
 
@@ -43,13 +44,14 @@ def test_no_option_disables_enforcement():
 
 
 def test_every_code_of_doctor_is_documented():
-    source = (ROOT / "src" / "navicert" / "cli" / "checks.py").read_text(encoding="utf-8")
+    sources = (ROOT / "src" / "navicert" / "cli").glob("checks*.py")
+    source = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     codes = set(re.findall(r'Finding\(\s*"([a-z]+)"', source))
 
     assert {code for code in codes if f"| `{code}` |" not in PAGE} == set()
 
 
-@pytest.mark.parametrize("verb", ["status", "doctor", "sessions"])
+@pytest.mark.parametrize("verb", ["status", "doctor", "sessions", "inbox", "authority"])
 def test_json_has_the_documented_shape(read, verb):
     expected, document = documented(verb)[0], read(verb)
 
@@ -68,6 +70,7 @@ def test_json_of_a_session_and_of_an_action_has_the_documented_shape(read):
     assert read("session", session).keys() == documented("session")[0].keys()
     assert action.keys() == documented("show")[0].keys()
     assert action["wait"].keys() == documented("show")[0]["wait"].keys()
+    assert action["wait"]["identity"].keys() == documented("show")[0]["wait"]["identity"].keys()
 
 
 def test_json_of_a_receipt_has_the_documented_shape(run):

@@ -14,13 +14,12 @@ from navicert.model.action import Action, Effect
 from navicert.model.errors import ActionDenied, ActionSuspended, DenialKind
 
 SOURCE = Path(navicert.__file__).parent
-CODES = re.findall(
-    r'_(?:deny|forced|refusal)\(\s*(?:action, )?"(\w+)"',
-    "".join((SOURCE / name).read_text() for name in ("core/evaluate.py", "engine/deciding.py")),
-)
+FILES = [SOURCE / "core/evaluate.py", *sorted((SOURCE / "engine").glob("*.py"))]
+SAID = r'(?:_deny|_denied|forced|refusal)\(\s*(?:action, )?"(\w+)"|"(\w+_timeout)"'
+CODES = [first or chosen for file in FILES for first, chosen in re.findall(SAID, file.read_text())]
 
 
-@pytest.mark.parametrize("code", sorted({*CODES, "rule", "posture"}))
+@pytest.mark.parametrize("code", sorted({*CODES, "rule", "posture", "authority_suspended"}))
 def test_every_code_that_a_refusal_can_have_has_a_kind_and_a_next_step(code: str) -> None:
     kind, following = contract(code)
 
@@ -32,7 +31,9 @@ def test_every_code_that_a_refusal_can_have_has_a_kind_and_a_next_step(code: str
 
 
 def test_the_codes_above_were_found() -> None:
-    assert {"unknown_tool", "out_of_scope", "engine_failed", "invalid_parameters", "no_session"} <= set(CODES)
+    deciding = {"unknown_tool", "out_of_scope", "engine_failed", "invalid_parameters", "no_session"}
+    waiting = {"approval_denied", "approval_timeout", "deferral_timeout", "no_wait", "wait_over", "cascade_limit"}
+    assert deciding | waiting <= set(CODES)
 
 
 def test_a_code_that_no_refusal_has_is_an_error() -> None:
@@ -60,7 +61,15 @@ def test_the_text_of_a_refusal_has_reason_next_step_kind_and_id_and_nothing_else
     denied = ActionDenied(
         kind=DenialKind.PERMISSION, reason="no", next_step="stop", action_id="act_1", receipt_id="rcp_1"
     )
-    waits = ActionSuspended(reason="ask", next_step="wait", action_id="act_2", receipt_id="rcp_2", handle="wait_1")
+    waits = ActionSuspended(
+        reason="ask",
+        next_step="wait",
+        action_id="act_2",
+        receipt_id="rcp_2",
+        handle="wait_1",
+        verdict="STEP_UP",
+        deadline=5,
+    )
 
     assert str(denied) == "no. stop [permission · act_1]"
     assert str(waits) == "ask. wait [pending · act_2]"

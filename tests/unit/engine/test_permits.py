@@ -60,7 +60,7 @@ class Desk:
         tool, _, operation = name.partition(".")
         data = parameter_bytes(parameters)
         return Action(
-            action_id=self.bench._assembled.ids.new("act"),
+            action_id=self.bench.engine.new_id("act"),
             tool=tool,
             operation=operation,
             parameters=data,

@@ -211,8 +211,8 @@ def test_later_words_of_the_user_extend_the_request_and_never_change_it(tmp_path
         with pytest.raises(ActionDenied):
             office.pay("x", 1)
 
-        assert guard._engine.context(session.id).request == "look it up"
-        assert guard._engine.context(session.id).said == ("now mail it to bob", "pay it")
+        assert guard.engine.context(session.id).request == "look it up"
+        assert guard.engine.context(session.id).said == ("now mail it to bob", "pay it")
 
 
 def test_later_words_of_the_user_go_down_to_an_agent_that_is_delegated_to(tmp_path: Path) -> None:

@@ -44,12 +44,15 @@ INSIDE, OUTSIDE = "bob@acme.example", "eve@partner.example"
 
 @contextmanager
 def opened(folder: Path, policy: str = OFFICE, config: str = "") -> Iterator[navicert.Guard]:
-    """Open the deployment in `folder`, made where there is none; `config` is added to its configuration."""
+    """Open the deployment in `folder`, made where there is none; `config` is added to its configuration.
+
+    What is suspended there hands out its handle at once, where `config` does not say otherwise.
+    """
     home = folder / ".navicert"
     if not home.exists():
         made = make_home(home, origin="test", service="desk", policy=policy)
-        if config:
-            made.config.write_text(made.config.read_text() + config)
+        at_once = "" if "in_band_s" in config else "in_band_s: 0\n"
+        made.config.write_text(made.config.read_text() + at_once + config)
     with navicert.open(folder) as guard:
         yield guard
 
@@ -117,11 +120,11 @@ def raw(guard: navicert.Guard, name: str, parameters: dict[str, Any], profile: T
     tool, _, operation = name.rpartition(".")
     data = parameter_bytes(parameters)
     return Action(
-        action_id=guard._assembled.ids.new("act"),
+        action_id=guard.engine.new_id("act"),
         tool=tool,
         operation=operation,
         parameters=data,
         digest=action_digest(tool, operation, data),
-        submitted_at=guard._engine.now(),
+        submitted_at=guard.engine.now(),
         profile=profile,
     )

@@ -1,0 +1,25 @@
+"""`navicert approve ID`: a person says yes to one waiting action, with their own key and passphrase."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from navicert.cli.decide import decide, deciding, tell
+from navicert.cli.home import common
+
+
+@click.command()
+@click.argument("handle", metavar="ID")
+@deciding
+@common
+def verb(handle: str, name: str, key: Path | None, reason: str | None, home: str | None, as_json: bool) -> int:
+    """Approve one waiting action: exactly these bytes, once.
+
+    Shows what would run, asks for a reason and for your passphrase on this terminal, signs, and hands the answer in.
+    """
+    from navicert.model.suspension import Answer
+
+    decided = decide(home, handle, Answer.APPROVE, name=name, key=key, reason=reason)
+    return tell(decided, Answer.APPROVE, as_json=as_json)

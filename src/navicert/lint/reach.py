@@ -1,0 +1,199 @@
+"""Rules that cannot decide, conditions that cannot hold, names that lead nowhere (R3.a, R3.b)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Final
+
+from navicert.core.fields import ROLES
+from navicert.lint.book import Book, Finding, full_names, holds, implies, inverted, listed, permits, shown
+from navicert.model.decision import Classification
+from navicert.model.policy import Operator, Rule
+
+MEASURED: Final = frozenset({"protected", "sensitive_categories", "sensitive_level"})
+"""The signals that the built-in detectors give."""
+_FACTS: Final = "context.facts."
+_SIGNALS: Final = "signals."
+
+
+def reach(book: Book) -> Iterator[Finding]:
+    """Find rules that never decide, and conditions that a tool's profile settles for good."""
+    shadowed: set[str] = set()
+    for rule in book.deciding:
+        first = next((other for other in book.deciding if _shadows(book, other, rule)), None)
+        if first is not None:
+            shadowed.add(rule.id)
+            yield _shadowed(book, rule, first)
+    reported: set[frozenset[str]] = set()
+    for later, rule in reversed(list(enumerate(book.deciding))):
+        for other in book.deciding[:later] + book.deciding[later + 1 :]:
+            pair = frozenset({rule.id, other.id})
+            if pair not in reported and rule.id not in shadowed and _conflict(rule, other) and implies(rule, other):
+                reported.add(pair)
+                yield _conflicting(book, rule, other)
+    for rule in book.policy.rules:
+        yield from _idle(book, rule)
+
+
+def _shadows(book: Book, other: Rule, rule: Rule) -> bool:
+    if other is rule or not implies(rule, other):
+        return False
+    if other.classification is Classification.FORBIDDEN:
+        first = book.deciding.index(other) < book.deciding.index(rule)
+        return rule.classification is not Classification.FORBIDDEN or first
+    return other.priority > rule.priority and rule.classification is not Classification.FORBIDDEN
+
+
+def _shadowed(book: Book, rule: Rule, first: Rule) -> Finding:
+    rank = "is forbidden" if first.classification is Classification.FORBIDDEN else f"has priority {first.priority}"
+    rest = "; what else it says (`set_context`, `authority`) still counts" if rule.set_context or rule.authority else ""
+    return book.finding(
+        "NV101",
+        rule,
+        "decision",
+        f"this rule never decides: wherever it matches, `{first.id}` matches too, and {rank}",
+        why=f"every such action is {_said(first)} by `{first.id}`, never {_said(rule)} by this rule{rest}",
+        write=f"give this rule a priority above {first.priority}, narrow `{first.id}`, or remove this decision"
+        if first.classification is not Classification.FORBIDDEN
+        else f"narrow `{first.id}`, or remove this decision",
+    )
+
+
+def _said(rule: Rule) -> str:
+    return rule.decision.value if rule.decision else ""
+
+
+def _conflict(one: Rule, other: Rule) -> bool:
+    if one.priority != other.priority or Classification.FORBIDDEN in {one.classification, other.classification}:
+        return False
+    if one.decision is not other.decision:
+        return True
+    ours, theirs = ([edit.parameter for edit in rule.modifications] for rule in (one, other))
+    return any(a == b or a.startswith(b + ".") or b.startswith(a + ".") for a in ours for b in theirs)
+
+
+def _conflicting(book: Book, rule: Rule, other: Rule) -> Finding:
+    same = rule.decision is other.decision
+    which = "modifies the same parameter" if same else f"decides {_said(other)}"
+    return book.finding(
+        "NV102",
+        rule,
+        "decision",
+        f"wherever this rule matches, `{other.id}` of the same priority {rule.priority} matches too, and {which}",
+        why="rules of one priority that disagree DEFER, which nobody can resolve: the action ends in DENY",
+        write=f"give this rule a priority above {rule.priority}, or make one rule of the two",
+    )
+
+
+def _idle(book: Book, rule: Rule) -> Iterator[Finding]:
+    tools = full_names(rule)
+    if not tools or not tools <= book.profiles.keys():
+        return
+    profiles = [book.profiles[name] for name in tools]
+    for item in rule.match:
+        if item.field == "effect" and not any(holds(item, profile.effect.value) for profile in profiles):
+            effects = shown({profile.effect.value for profile in profiles})
+            yield book.finding(
+                "NV104",
+                rule,
+                "match.effect",
+                f"this condition never holds: `tools` gives {shown(tools)} the effect {effects}",
+                why="what `tools` says counts, whatever the code declares: the rule matches nothing",
+                write="correct the effect here or in `tools`, or remove the condition",
+            )
+        elif item.field in ROLES and item.operator is not Operator.EXISTS and not _plays(book, tools, item.field):
+            certain = "always holds" if inverted(item) and not permits(rule) else "never holds"
+            yield _without(book, rule, item.field, certain)
+    for tally in rule.tallies:
+        if tally.kind == "total" and not _plays(book, tools, "amount"):
+            yield _without(book, rule, "total", "is never determined")
+
+
+def _plays(book: Book, tools: frozenset[str], role: str) -> bool:
+    return any(getattr(book.profiles[name], role) for name in tools)
+
+
+def _without(book: Book, rule: Rule, field: str, certain: str) -> Finding:
+    role = "amount" if field == "total" else field
+    tools = shown(full_names(rule))
+    return book.finding(
+        "NV103",
+        rule,
+        f"match.{field}",
+        f"this condition {certain}: `tools` names no parameter of {tools} as its `{role}`",
+        why="a profile in `tools` replaces the one in code, roles included: the condition looks at nothing",
+        write=f"add `{role}: PARAMETER` to the tool in `tools`, or ask for the parameter itself under `parameters`",
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- names
+
+
+def names(book: Book) -> Iterator[Finding]:
+    """Find facts, signals and tools that are named on one side only."""
+    known = {fact.name for fact in book.policy.facts}
+    used: set[str] = set()
+    for rule in book.policy.rules:
+        for field in dict.fromkeys(item.field for item in rule.match):
+            if field.startswith(_FACTS):
+                used.add(name := field.removeprefix(_FACTS))
+                if name not in known:
+                    yield _unknown_fact(book, rule, name)
+            elif field.startswith(_SIGNALS) and field.removeprefix(_SIGNALS) not in MEASURED:
+                yield _unknown_signal(book, rule, field.removeprefix(_SIGNALS))
+        yield from _undeclared(book, rule)
+    for name in sorted(known - used):
+        yield book.finding(
+            "NV112",
+            None,
+            f"facts.{name}",
+            f"no rule asks for the fact `{name}`",
+            why="it is never found out, for only the facts of rules that wait are",
+            write=f"use it in a rule as `context: {{facts.{name}: …}}`, or remove it",
+        )
+
+
+def _unknown_fact(book: Book, rule: Rule, name: str) -> Finding:
+    return book.finding(
+        "NV111",
+        rule,
+        f"match.{_FACTS}{name}",
+        f"nothing in this policy finds out the fact `{name}`",
+        why="until the application observes it, the rule is undetermined, and what hangs on it is DEFER",
+        write=f"add `{name}` under `facts`; nothing, where the application calls `session.observe`",
+    )
+
+
+def _unknown_signal(book: Book, rule: Rule, name: str) -> Finding:
+    return book.finding(
+        "NV113",
+        rule,
+        f"match.{_SIGNALS}{name}",
+        f"no built-in detector gives the signal `{name}`",
+        why="without a detector of your own the rule is never determined, and what hangs on it is DEFER",
+        write=f"write one of {shown(MEASURED)}, or remove the condition",
+    )
+
+
+def _undeclared(book: Book, rule: Rule) -> Iterator[Finding]:
+    """Tools may be declared in code: only a name that is nearly one of `tools` is remarked on."""
+    tools = listed(rule, "tool")
+    wanted = full_names(rule) or {f"{tool}." for tool in tools or ()}
+    lost = {
+        name
+        for name in wanted
+        if name not in book.profiles
+        and not (name.endswith(".") and any(known.startswith(name) for known in book.profiles))
+    }
+    parts = {f"{name.rpartition('.')[0]}." for name in book.profiles}
+    near = [close[0] for name in sorted(lost) if (close := get_close_matches(name, {*book.profiles, *parts}, 1, 0.8))]
+    if near:
+        yield book.finding(
+            "NV114",
+            rule,
+            "match.tool",
+            f"`tools` declares no {shown(name.rstrip('.') for name in lost)}, but {shown(n.rstrip('.') for n in near)}",
+            why="the rule matches nothing, unless the code declares a tool of this name",
+            write="the name as it stands in `tools`; nothing, where there are two tools",
+        )

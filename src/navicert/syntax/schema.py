@@ -1,0 +1,265 @@
+"""The JSON Schema (2020-12) of policy files, for editors: made of the tables that the reader reads by (R3.a).
+
+Every file that loads satisfies it. The reader knows more: unique ids, patterns that RE2 takes, who can approve.
+"""
+# ruff: noqa: SLF001 - the reader's tables belong to this package
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from navicert.model.policy import Edit, Operator, SourceKind
+from navicert.syntax import facts, policy, words
+from navicert.syntax import match as matching
+from navicert.syntax.fields import AMONG, APPLIES, KEYS, NAMED, PARTS, PLAIN, SECTIONS, TALLIES, Type
+
+Schema = dict[str, Any]
+ADDRESS: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_TOP: Final = {
+    "policy": "id of this policy set",
+    "version": "raise it with every change: a lower one than the one in force does not load",
+    "posture": "what happens where no rule matches",
+    "sticky": "for how long labels follow human and agent into new sessions",
+    "confidence": "below this confidence of the signals: DEFER",
+    "tools": "tool profiles by full name, `tool.operation`; one here replaces the one in code",
+    "facts": "how missing facts are found out while an action waits",
+    "roles": "what each role may use at most, as scope patterns",
+    "supervisors": "who approves what an agent of reduced authority does, and gives authority back",
+    "cascade": "so many actions may hang on one another while they wait",
+    "rules": "of the matching rules, those with the highest priority decide",
+}
+_OF_RULE: Final = {
+    "id": "unique in the file",
+    "name": "for people",
+    "match": "conditions, all of which must hold; left out: every action",
+    "decision": "what happens where the rule matches",
+    "classification": "`forbidden`: a DENY that nothing overrides; left out: static",
+    "priority": "a higher number decides before a lower one",
+    "reason": "for people and for the agent",
+    "risk": "how much is at stake; sorts what waits",
+    "modifications": "how MODIFY changes parameters",
+    "approvers": "who may answer; `requester` is the human whose agent it is",
+    "approvals": "how many different people must approve",
+    "escalate": "these may answer too, once so long nobody has",
+    "timeout": "then DENY",
+    "set_context": "what the action returns carries this label",
+    "authority": "the agent's authority becomes at most this",
+}
+
+
+def policy_schema() -> Schema:
+    """Return the schema of a policy file."""
+    rules = {"type": "array", "items": {"$ref": "#/$defs/rule"}}
+    top: Schema = {
+        "policy": _text(words.MAX_ID, pattern="^[A-Za-z0-9._-]+$"),
+        "version": _integer(1, policy.MAX_VERSION),
+        "posture": _choice(policy._POSTURES),
+        "sticky": _DURATION,
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "tools": _map(_tool(), matching.TOOL_NAME.pattern),
+        "facts": _map(_fact()),
+        "roles": _map(_names(2 * words.MAX_ID, f"^(?:{policy._SCOPE.pattern})$")) | {"minProperties": 1},
+        "supervisors": _names(words.MAX_ID),
+        "cascade": _integer(1, policy.MAX_CASCADE),
+        "rules": rules,
+    }
+    return {
+        "$schema": ADDRESS,
+        "title": "navicert policy",
+        **_object(top, policy._POLICY, ("policy", "version", "posture"), _TOP),
+        "$defs": {"rule": _rule(), "match": _match()} | {kind.name.lower(): _condition(kind) for kind in Type},
+    }
+
+
+# -------------------------------------------------------------------------------------------------------------- pieces
+
+_DURATION: Final[Schema] = {"type": "string", "pattern": "^(?:0|[1-9][0-9]{0,8})[smhd]$", "examples": ["30s", "1d"]}
+_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
+
+
+def _object(
+    properties: Schema, order: tuple[str, ...], required: tuple[str, ...] = (), says: dict[str, str] | None = None
+) -> Schema:
+    """Return a closed object of these keys; raises `KeyError` where the reader knows a key that has no schema here."""
+    described = {key: properties[key] | ({"description": says[key]} if says else {}) for key in order}
+    found: Schema = {"type": "object", "properties": described, "additionalProperties": False}
+    return found | ({"required": list(required)} if required else {})
+
+
+def _map(value: Schema, names: str = "") -> Schema:
+    named = {"propertyNames": {"pattern": f"^(?:{names})$"}} if names else {}
+    return {"type": "object", "additionalProperties": value, **named}
+
+
+def _choice(options: Any) -> Schema:
+    return {"enum": list(options)}
+
+
+def _integer(least: int, most: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def _text(most: int, pattern: str = "") -> Schema:
+    return {"type": "string", "minLength": 1, "maxLength": most} | ({"pattern": pattern} if pattern else {})
+
+
+def _names(most: int, pattern: str = "") -> Schema:
+    one = _text(most, pattern)
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}]}
+
+
+def _label(level: str) -> Schema:
+    inner = {level: _choice(policy._LEVELS), "categories": _names(words.MAX_ID)}
+    return _object(inner, (level, "categories"), (level,))
+
+
+def _tool() -> Schema:
+    inner: Schema = dict.fromkeys(policy._ROLES, _names(words.MAX_PARAMETER))
+    inner["effect"] = _choice(policy._EFFECTS)
+    inner["categories"] = _names(words.MAX_ID)
+    inner["returns"] = {"anyOf": [_choice(policy._LEVELS), _label("level")]}
+    return _object(inner, policy._TOOL, ("effect",))
+
+
+def _fact() -> Schema:
+    """One place named directly, or several under `sources`."""
+    command = {"type": "array", "items": {"type": "string", "maxLength": facts.MAX_PLACE}, "minItems": 1}
+    places: Schema = {
+        SourceKind.FILE: _text(facts.MAX_PLACE, "^/"),
+        SourceKind.HTTP: _text(facts.MAX_PLACE, "^https?://"),
+        SourceKind.COMMAND: command,
+        SourceKind.REQUESTER: _text(facts.MAX_QUESTION),
+        "at": {"type": "string", "maxLength": facts.MAX_PLACE, "pattern": "^(?:/|$)"},
+    }
+    one = [{"required": [kind.value]} for kind in SourceKind]
+    source = _object(places, facts._SOURCE) | {"oneOf": one}
+    rest: Schema = {
+        "sources": {"type": "array", "items": source, "minItems": 1},
+        "attempts": _integer(1, facts.MAX_ATTEMPTS),
+        "every": _DURATION,
+        "within": _DURATION,
+    }
+    return _object(places | rest, facts._FACT) | {"oneOf": [*one, {"required": ["sources"]}]}
+
+
+# --------------------------------------------------------------------------------------------------------------- rules
+
+
+def _rule() -> Schema:
+    person = _names(words.MAX_ID)
+    modification = {"parameter": _text(words.MAX_PARAMETER), **{edit.value: _edit(edit) for edit in Edit}}
+    one_edit = {"minProperties": 2, "maxProperties": 2}
+    edits = _object(modification, ("parameter", *policy._EDITS), ("parameter",)) | one_edit
+    inner: Schema = {
+        "id": _text(words.MAX_ID),
+        "name": _text(words.MAX_NAME),
+        "match": {"$ref": "#/$defs/match"},
+        "decision": _choice(policy._VERDICTS),
+        "classification": _choice(policy._CLASSES),
+        "priority": _integer(-policy.MAX_PRIORITY, policy.MAX_PRIORITY),
+        "reason": {"type": "string", "minLength": 1},
+        "risk": _choice(policy._RISKS),
+        "modifications": {"type": "array", "items": edits, "minItems": 1},
+        "approvers": person,
+        "approvals": _integer(1, policy.MAX_APPROVALS),
+        "escalate": _object({"after": _DURATION, "to": person}, policy._ESCALATE, policy._ESCALATE),
+        "timeout": _DURATION,
+        "set_context": _label("data_classification"),
+        "authority": _choice(policy._LOWERED),
+    }
+    return {
+        **_object(inner, policy._RULE, ("id",), _OF_RULE),
+        "anyOf": [{"required": [key]} for key in ("decision", "set_context", "authority")],
+        "dependentRequired": {"approvals": ["approvers"]},
+        "dependentSchemas": {key: _decides(verdicts) for key, verdicts in policy._ONLY_WITH.items()},
+        "allOf": [
+            *({"if": _is("classification", of), "then": _decides(to)} for of, to in policy._DECISIONS_OF.items()),
+            *({"if": _is("decision", of), "then": {"required": [key]}} for of, key in policy._REQUIRED_WITH.items()),
+        ],
+    }
+
+
+def _is(key: str, value: str) -> Schema:
+    return {"required": [key], "properties": {key: {"const": str(value)}}}
+
+
+def _decides(verdicts: tuple[str, ...]) -> Schema:
+    return {"required": ["decision"], "properties": {"decision": _choice(map(str, verdicts))}}
+
+
+def _edit(edit: Edit) -> Schema:
+    match edit:
+        case Edit.SET:
+            return {}
+        case Edit.CAP:
+            return {"type": "number"}
+        case Edit.REDACT:
+            return _text(words.MAX_PATTERN)
+        case Edit.PREFIX:
+            return _text(words.MAX_PARAMETER)
+        case Edit.DROP:
+            return {"const": True}
+
+
+# ---------------------------------------------------------------------------------------------------------- conditions
+
+
+def _of(kind: Type) -> Schema:
+    return {"$ref": f"#/$defs/{kind.name.lower()}"}
+
+
+def _match() -> Schema:
+    inner: Schema = {field: _of(kind) for field, kind in PLAIN.items()}
+    for section, fields in SECTIONS.items():
+        named: Schema = {field: _of(kind) for field, kind in fields.items()}
+        inner[section] = {"type": "object", "minProperties": 1, "properties": named}
+        inner[section]["additionalProperties"] = False if named else _of(Type.ANY)
+    inner["context"]["properties"] |= {group: _map(_of(kind)) | {"minProperties": 1} for group, kind in NAMED.items()}
+    inner["context"]["patternProperties"] = {f"^{group}\\..": _of(kind) for group, kind in NAMED.items()}
+    for word in TALLIES:
+        most = matching.MAX_COUNT if word == "rate" else matching.MAX_TOTAL
+        above = _integer(0, most) if word == "rate" else {"type": "number", "minimum": 0, "maximum": most}
+        tally = {"per": _choice(matching._PER), "above": above, "window": _DURATION}
+        inner[word] = _object(tally, matching._TALLY, matching._TALLY)
+    return _object(inner, KEYS)
+
+
+def _condition(kind: Type) -> Schema:
+    """A scalar (equals), a list (is one of), or operators."""
+    operators: Schema = {each.value: _operand(kind, each) for each in Operator if each in APPLIES[kind]}
+    positive = {word: value for word, value in operators.items() if word not in {Operator.NE, Operator.NOT_IN}}
+    under = _object(positive, tuple(positive)) | {"minProperties": 1, "maxProperties": 1}
+    table = _object(operators | {"not": under}, (*operators, "not")) | {"minProperties": 1}
+    lists = [_operand(kind, Operator.IN)] if Operator.IN in APPLIES[kind] else []
+    return {"anyOf": [_value(kind), *lists, table]}
+
+
+def _operand(kind: Type, operator: Operator) -> Schema:
+    if operator is Operator.EXISTS:
+        return {"type": "boolean"}
+    if operator is Operator.MATCHES:
+        return _text(words.MAX_PATTERN)
+    if operator in AMONG:
+        return {"type": "array", "items": _value(kind), "minItems": 1}
+    if operator in PARTS and kind is not Type.CATEGORY and not (kind is Type.ANY and operator is Operator.CONTAINS):
+        return {"type": "string", "minLength": 1}
+    return _value(kind)
+
+
+def _value(kind: Type) -> Schema:
+    match kind:
+        case Type.LEVEL:
+            return _choice(matching._LEVELS)
+        case Type.EFFECT:
+            return _choice(matching._EFFECTS)
+        case Type.AUTHORITY:
+            return _choice(matching._STATES)
+        case Type.NUMBER:
+            return {"type": "number"}
+        case Type.TRUTH:
+            return {"type": "boolean"}
+        case Type.ANY:
+            return _SCALAR
+        case _:
+            return {"type": "string"}

@@ -1,0 +1,246 @@
+"""Each finding has its twin: the policy in which the same words are right, and nothing is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from navicert.lint import Finding, lint
+from navicert.syntax import read_policy
+
+MAIL = "tools:\n  mail.send: {effect: send, destination: to, resource: attachment}\n  note.read: {effect: read}\n"
+
+
+def found(body: str, posture: str = "deny") -> tuple[Finding, ...]:
+    return lint(*read_policy(f"policy: p\nversion: 1\nposture: {posture}\n{body}"))
+
+
+def codes(*rules: str, head: str = "") -> list[str]:
+    return [item.code for item in found(head + "rules:\n" + "".join(f"  - {rule}\n" for rule in rules))]
+
+
+ALLOW = "{id: a, match: {effect: read}, decision: ALLOW%s}"
+DENY = "{id: b, match: {effect: read, amount: {gt: 5}}, decision: DENY%s}"
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ((ALLOW % ", priority: 1", "{id: b, match: {effect: read, amount: 5}, decision: ALLOW}"), ["NV101"]),
+        ((ALLOW % "", "{id: b, match: {effect: read, amount: 5}, decision: ALLOW, priority: 1}"), []),
+        # a condition that a permitting rule reads more narrowly may not hold where the restricting one matches
+        ((ALLOW % ", priority: 1", DENY % ""), []),
+        (("{id: a, match: {tool: x, effect: read}, decision: DENY, priority: 1}", DENY % ""), []),
+        (("{id: a, match: {effect: read}, decision: DENY, priority: 1}", DENY % ""), ["NV101"]),
+        (("{id: a, match: {tool: mail}, decision: DENY, priority: 1}", "{id: b, decision: DENY}"), []),
+        (
+            (
+                "{id: a, match: {tool: mail*}, decision: DENY, priority: 1}",
+                "{id: b, match: {tool: [mail, mailer]}, decision: DENY}",
+            ),
+            ["NV101"],
+        ),
+        (
+            (
+                "{id: a, match: {tool: mail*}, decision: DENY, priority: 1}",
+                "{id: b, match: {tool: [mail, post]}, decision: DENY}",
+            ),
+            [],
+        ),
+        (
+            (
+                "{id: a, match: {tool: mail}, decision: DENY, classification: forbidden, priority: -9}",
+                "{id: b, match: {tool: mail, amount: 5}, decision: ALLOW, priority: 9}",
+            ),
+            ["NV101"],
+        ),
+        (
+            (
+                "{id: a, match: {tool: mail, rate: {per: human, above: 1, window: 1h}}, decision: DENY, priority: 1}",
+                "{id: b, match: {tool: mail, amount: 5}, decision: DENY}",
+            ),
+            [],
+        ),
+        # a rule without a decision shadows nothing
+        (("{id: a, priority: 1, set_context: {data_classification: INTERNAL}}", DENY % ""), []),
+    ],
+)
+def test_a_rule_is_shadowed_only_where_another_certainly_decides_first(rules, expected):
+    assert codes(*rules) == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (("{id: a, match: {effect: pay}, decision: DENY}", "{id: b, decision: DENY}"), []),
+        (("{id: a, match: {effect: pay}, decision: DEFER, approvers: [x]}", "{id: b, decision: DENY}"), ["NV102"]),
+        (("{id: a, match: {effect: pay}, decision: DENY}", "{id: b, match: {tool: x, amount: 1}, decision: ALLOW}"), []),
+        (
+            (
+                "{id: a, match: {tool: x}, decision: MODIFY, modifications: [{parameter: a.b, cap: 1}]}",
+                "{id: b, match: {tool: x, amount: 1}, decision: MODIFY, modifications: [{parameter: a, set: 1}]}",
+            ),
+            ["NV102"],
+        ),
+        (
+            (
+                "{id: a, match: {tool: x}, decision: MODIFY, modifications: [{parameter: a, cap: 1}]}",
+                "{id: b, match: {tool: x, amount: 1}, decision: MODIFY, modifications: [{parameter: ab, set: 1}]}",
+            ),
+            [],
+        ),
+    ],
+)
+def test_a_conflict_is_one_only_where_it_is_certain(rules, expected):
+    assert codes(*rules) == expected
+
+
+def test_a_conflict_of_the_same_match_is_said_once_at_the_later_rule():
+    (item,) = found("rules:\n  - {id: a, decision: DENY}\n  - {id: b, decision: STEP_UP, approvers: [x]}\n")
+    assert (item.rule, item.line, item.column) == ("b", 6, 13)
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        ("{id: b, match: {amount: {gt: 5}}, decision: DENY, priority: 1}", []),
+        ("{id: b, match: {tool: mail, amount: 5}, decision: DENY, classification: forbidden, priority: -1}", []),
+        ("{id: b, match: {amount: {gt: 5}}, decision: DENY, priority: -1}", ["NV121"]),
+        ("{id: b, match: {tool: other, amount: 5}, decision: DENY, priority: 1}", ["NV121"]),
+        ("{id: b, match: {effect: pay, amount: 5}, decision: DENY, priority: 1}", ["NV121"]),
+        ("{id: b, match: {tool: other, amount: 5}, decision: ALLOW, priority: 1}", ["NV121"]),
+    ],
+)
+def test_an_allow_is_without_bounds_only_where_no_rule_can_stand_in_its_way(over, expected):
+    assert codes("{id: a, match: {tool: mail, operation: send}, decision: ALLOW}", over, head=MAIL) == expected
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ("tool: note, operation: read", []),
+        ("tool: note, effect: read", []),
+        ("tool: note", ["NV122"]),
+        ("effect: pay", ["NV121"]),
+        ("effect: pay, context: {denied: 0}", []),
+        ("effect: pay, rate: {per: human, above: 1, window: 1h}", []),
+    ],
+)
+def test_what_reads_or_has_a_condition_is_bounded(match, expected):
+    assert codes(f"{{id: a, match: {{{match}}}, decision: ALLOW}}", head=MAIL) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (r"{matches: 'example\.com$'}", "evilexample.com"),
+        (r"{matches: '@example\.com$'}", None),
+        (r"{matches: '(@|\.)example\.com$'}", None),
+        (r"{matches: '^https://api\.example\.com'}", "https://api.example.com.evil.example"),
+        (r"{matches: '^https://api\.example\.com/'}", None),
+        (r"{matches: '(?i)^[a-z.]+@(shop|bank)\.example'}", "a@shop.example.evil.example"),
+        (r"{matches: '^[a-z.]+@(shop|bank)\.example$'}", None),
+        (r"{matches: '^ana@example\.com$|ben@example\.com'}", "evilben@example.com"),
+        (r"{matches: '^.+@.+\..+$'}", None),  # any address at all: that is meant
+        (r"{matches: '^[^@]+@[a-z.]+$'}", None),
+        (r"{matches: '^\w+@example\.com\z'}", None),
+        (r"{matches: 'x{2}\pN'}", None),  # not understood
+        (r"{matches: '^a@example.com$'}", "a@examplexcom"),
+        (r"{matches: '^a@example[.]com$'}", None),
+        (r"{matches: '^a@.*example.+com$'}", None),
+        ("{contains: example.com}", "example.com.evil.example"),
+        ("{contains: partner}", None),
+        ("{ends_with: example.com}", "evilexample.com"),
+        ("{ends_with: '.example.com'}", None),
+        ("{ends_with: ana@example.com}", None),
+        ("{starts_with: 'https://example.com'}", "https://example.com.evil.example"),
+        ("{starts_with: 'https://example.com/'}", None),
+        ("{ends_with: example.com, not: {contains: evil}}", None),
+        ("{not: {ends_with: example.com}}", None),
+        ("ana@example.com", None),
+    ],
+)
+def test_a_destination_that_gets_through_is_shown_and_one_that_does_not_is_not(condition, expected):
+    items = found(f"rules:\n  - {{id: a, match: {{effect: send, destination: {condition}}}, decision: ALLOW}}\n")
+    assert len(items) == (expected is not None)
+    if expected:
+        assert f"`{expected}`" in items[0].what
+        assert items[0].code in {"NV132", "NV133", "NV134"}
+
+
+def test_a_part_of_a_destination_is_right_in_a_rule_that_restricts_and_elsewhere_than_in_a_destination():
+    assert codes("{id: a, match: {effect: send, destination: {contains: evil.example}}, decision: DENY}") == []
+    assert codes("{id: a, match: {effect: send, parameters: {note: {contains: a.example}}}, decision: ALLOW}") == []
+    assert codes("{id: a, match: {effect: send, parameters: {cc: {contains: a.example}}}, decision: ALLOW}") == ["NV134"]
+    over = "{id: b, match: {destination: {matches: evil}}, decision: DENY, priority: 1}"
+    assert codes("{id: a, match: {effect: send, destination: {contains: a.example}}, decision: ALLOW}", over) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (("{id: a, match: {resource: {not: {starts_with: /desk/}}}, decision: DENY}",), ["NV131"]),
+        (("{id: a, match: {parameters: {path: {starts_with: /etc/}}}, decision: DENY}",), ["NV131"]),
+        (("{id: a, match: {parameters: {attachment: {starts_with: /etc/}}}, decision: DENY}",), ["NV131"]),
+        (("{id: a, match: {parameters: {motto: {starts_with: /etc/}}}, decision: DENY}",), []),
+        (("{id: a, match: {resource: {starts_with: 'table:'}}, decision: DENY}",), []),
+        (
+            (
+                "{id: a, match: {resource: {not: {starts_with: /desk/}}}, decision: DENY}",
+                "{id: b, match: {resource: {contains: '..'}}, decision: DENY}",
+            ),
+            [],
+        ),
+        (
+            (
+                "{id: a, match: {tool: mail, resource: {not: {starts_with: /desk/}}}, decision: DENY}",
+                "{id: b, match: {tool: note, resource: {contains: '..'}}, decision: DENY}",
+            ),
+            ["NV131"],
+        ),
+    ],
+)
+def test_a_path_is_remarked_on_where_nothing_looks_for_dots(rules, expected):
+    assert codes(*rules, head=MAIL) == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (("{id: a, decision: DEFER}",), ["NV142"]),
+        (("{id: a, match: {context: {facts.x: 1}}, decision: DEFER}",), ["NV111", "NV142"]),
+        (("{id: a, match: {context: {facts.known: 1}}, decision: DEFER}",), []),
+        (("{id: a, match: {amount: 1}, decision: DEFER}", "{id: b, decision: DEFER, approvers: [x]}"), []),
+    ],
+)
+def test_a_defer_is_without_end_only_where_nobody_is_asked_and_nothing_found_out(rules, expected):
+    uses = "{id: z, match: {context: {facts.known: 2}}, decision: DENY, priority: -1}"
+    assert codes(*rules, uses, head="facts:\n  known: {file: /f}\n") == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("{id: a, decision: STEP_UP, approvers: [requester], risk: medium}", []),
+        ("{id: a, decision: STEP_UP, approvers: [requester, ben], risk: high}", []),
+        ("{id: a, decision: STEP_UP, approvers: [requester], risk: critical}", ["NV141"]),
+        ("{id: a, decision: STEP_UP, approvers: [ben], timeout: 24h}", []),
+    ],
+)
+def test_who_is_asked_is_remarked_on_where_it_is_grave(rule, expected):
+    assert codes(rule) == expected
+
+
+def test_findings_point_at_the_key_and_stand_in_file_order():
+    items = found("rules:\n  - id: a\n    decision: STEP_UP\n    approvers: [requester]\n    risk: high\n", "declared_tools")
+    assert [(item.code, item.line, item.column, item.rule) for item in items] == [
+        ("NV123", 3, 1, None),
+        ("NV141", 7, 5, "a"),
+    ]
+
+
+def test_the_policies_that_come_with_navicert_have_no_findings():
+    from importlib.resources import files
+
+    for package, name in (("navicert.cli", "starter.yaml"), ("navicert.demo", "policy.yaml")):
+        text = files(package).joinpath(name).read_text(encoding="utf-8").replace("{DEMO}", "/desk")
+        assert [item for item in lint(*read_policy(text)) if item.severity != "note"] == []
