@@ -52,6 +52,15 @@ def test_model_and_core_together_have_a_cap(tmp_path):
     assert size_caps.violations(size_caps.measure(tmp_path)) == ["model and core: 6000 lines, the cap is 5000"]
 
 
+def test_blank_lines_count_in_a_file_and_not_in_the_whole(tmp_path):
+    path = tmp_path / "src" / "navicert" / "cli" / "v.py"
+    path.parent.mkdir(parents=True)
+    path.write_text("x = 1\n\n" * 10, encoding="utf-8")
+    sizes = size_caps.measure(tmp_path)
+
+    assert (sum(sizes.source.values()), sum(sizes.written.values())) == (20, 10)
+
+
 def test_the_whole_source_has_a_cap(tmp_path):
     for number in range(51):
         _write(tmp_path, f"src/navicert/cli/v{number}.py", 500)
