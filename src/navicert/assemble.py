@@ -15,6 +15,8 @@ import msgspec
 from navicert.adapters.contents.files import FileDigests
 from navicert.adapters.detect.patterns import ParameterPatterns, PatternClassifier
 from navicert.adapters.detect.protected import ProtectedResources
+from navicert.adapters.detect.shell import ShellAnalyser
+from navicert.adapters.detect.sql import SqlAnalyser
 from navicert.adapters.disclose.subject_keys import SubjectKeys
 from navicert.adapters.identity.development import DevelopmentIdentity
 from navicert.adapters.notify.command import CommandNotifier
@@ -39,7 +41,7 @@ from navicert.model.errors import IntegrityError, PolicyError
 from navicert.model.policy import PolicySet, SourceKind
 from navicert.model.trust import Trust, TrustedKey
 from navicert.ports import IdentityVerifier, Resolver
-from navicert.syntax import canonical_policy, policy_hash, read_policy
+from navicert.syntax import canonical_policy, decode_policy, policy_hash, read_policy
 
 STARTER_POLICY: Final = """\
 # The policy of this deployment. Language: docs/reference/policy-language.md
@@ -71,12 +73,13 @@ class Home:
 class Assembled:
     """A running engine, and what its surfaces need besides."""
 
-    def __init__(self, home: Home, config: Config) -> None:
+    def __init__(self, home: Home, config: Config, kept: tuple[CompiledPolicy, bytes] | None = None) -> None:
+        """Open a home. kept: the policy that is in force, for those who must get in while its file does not load."""
         self.home = home
         self.config = config
         self.ids = SystemIds()
         self._policy_path = home.folder / config.policy
-        policy, data = load_policy(self._policy_path)
+        policy, data = kept or load_policy(self._policy_path)
         self._stamp = _stamp(self._policy_path)
         clock = SystemClock()
         signer = load_key(home.receipt_key)
@@ -100,7 +103,7 @@ class Assembled:
                 clock=clock,
                 ids=self.ids,
                 verifier=make_verifier(home.folder, config),
-                detectors=(self._protected, ParameterPatterns()),
+                detectors=(self._protected, ParameterPatterns(), SqlAnalyser(), ShellAnalyser()),
                 classifiers=(PatternClassifier(),),
                 resolvers=make_resolvers(),
                 contents=FileDigests(),
@@ -145,6 +148,15 @@ def open_home(start: Path | None = None) -> Assembled:
     """Open the deployment in `start` (a home folder, or a folder in or above which `.navicert` lies)."""
     folder = start if start is not None and (start / FILE).is_file() else find_home(start)
     return Assembled(Home(folder), read_config(folder))
+
+
+def open_kept(folder: Path, data: bytes) -> Assembled:
+    """Open a home under the policy that was in force last, given as its canonical bytes, whatever its file holds now.
+
+    For the kill switch, and for answers: a broken edit of the policy must not keep people out.
+    """
+    policy = decode_policy(data)
+    return Assembled(Home(folder), read_config(folder), (compile_policy(policy, policy_hash(policy)), data))
 
 
 def make_home(

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
 
 from navicert.adapters.secret_file import read_secret
-from navicert.adapters.store.archive import Archive
-from navicert.assemble import Home, make_pseudonym, open_home
+from navicert.adapters.store.archive import Archive, receipt_of
+from navicert.assemble import Assembled, Home, make_pseudonym, open_home, open_kept
 from navicert.audit import open_archive
 from navicert.core.answers import REQUESTER, statement_bytes
 from navicert.core.canonical import percent, state_bytes
 from navicert.model.authority import Authority, Standings
-from navicert.model.errors import IntegrityError, NavicertError, Unavailable
+from navicert.model.errors import IntegrityError, NavicertError, PolicyError, Unavailable
 from navicert.model.suspension import Answer, Approver, Approvers, Question, Restoration, Statement, Vote, Wait
 from navicert.model.value import Json
 from navicert.ports import Signer
@@ -88,11 +88,26 @@ class Seen(NamedTuple):
     archive: Archive | None = None
 
 
+def _opened(home: Home) -> Assembled:
+    """Open the home; under the policy in force where its file does not load (any more): people must get in."""
+    try:
+        return open_home(home.folder)
+    except PolicyError:
+        if not home.store.exists():
+            raise
+        with open_archive(home) as archive:
+            records = [receipt_of(row).policy for row in archive.log(kind="policy")]
+            kept = archive.policies().get(records[-1].hash) if records and records[-1] is not None else None
+        if kept is None:
+            raise
+        return open_kept(home.folder, kept)
+
+
 @contextmanager
 def control(home: Home) -> Iterator[Control]:
     """Give the engine to work on: the home's own, opened for this and closed afterwards, or the resident owner's."""
     try:
-        opened = None if _is_socket(home) else open_home(home.folder)
+        opened = None if _is_socket(home) else _opened(home)
     except (NavicertError, OSError) as error:
         with _resident(home, error) as engine:
             yield engine

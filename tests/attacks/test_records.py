@@ -83,7 +83,7 @@ def test_an_honest_home_passes_every_step(algorithm):
     passed = []
     report = audit(corpus(algorithm), progress=passed.append)
     assert [(step.number, step.name) for step in passed] == list(enumerate(STEPS, 1))
-    assert (report.log.undisclosed, report.purged, report.contexts, report.policies) == (0, (), 8, 2)
+    assert (report.log.undisclosed, report.purged, report.contexts, report.policies) == (0, (), 13, 2)
 
 
 # the log
@@ -360,7 +360,7 @@ def test_a_context_may_be_gone_after_its_retention(store):
 
 PROTECTIONS = {
     "index": (audit_module, "_check_row", hide_from_its_action),
-    "disclosures": (audit_module, "verify_disclosures", replace_disclosures),
+    "disclosures": (audit_module, "_audit_disclosures", replace_disclosures),
     "policies": (audit_module, "verify_policies", edit_a_policy),
     "contexts": (disclosed, "_verify_step", edit_entry_and_row),
     "rows": (audit_module, "_audit_context", roll_back_the_row),
@@ -372,7 +372,7 @@ def test_each_protection_is_needed(store, name, monkeypatch):
     where, what, attack = PROTECTIONS[name]
     attack(store)
     assert store.code() == ATTACKS[attack]
-    results = {"verify_disclosures": {}, "verify_policies": 0}
+    results = {"_audit_disclosures": 0, "verify_policies": 0}
     monkeypatch.setattr(where, what, lambda *_: results.get(what))
     assert store.code() is None
 

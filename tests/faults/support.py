@@ -178,7 +178,7 @@ def check_log(home: Home) -> list[Receipt]:
             count, head = sessions.get(receipt.session.id, (0, ZERO))
             assert (count + 1, head) == (receipt.session.seq, receipt.session.prev)
             sessions[receipt.session.id] = (receipt.session.seq, digest)
-        if receipt.kind == "decision":
+        if receipt.kind in {"decision", "resolution"}:
             decisions[digest] = receipt
         if receipt.kind == "outcome":
             assert permits(decisions[receipt.completes or ""])
@@ -212,7 +212,8 @@ def check_store(home: Home) -> list[Receipt]:
     found = check_log(home)
     verified = verify_log([data for _, data in log_bytes(home.store)], read_trust(home.trust))
     ended = {item.action.id for item in found if item.kind == "outcome" and item.action}
-    permitted = {item.action.id for item in found if item.kind == "decision" and item.action and permits(item)}
+    judged = [item for item in found if item.kind in {"decision", "resolution"} and item.action]
+    permitted = {item.action.id for item in judged if permits(item) and item.action}
     listed = {item.action_id for context in contexts(home) for item in context.open}
     assert permitted - ended == listed
     assert listed == {item.action_id for item in verified.open}

@@ -40,7 +40,7 @@ def matching(case: Case) -> list[Rule]:
     return [rule for rule in named if CompiledRule(rule).matches(subject) == TRUE]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cases())
 def test_a_rule_that_is_said_never_to_decide_never_does(case: Case) -> None:
     given_, policy = case
@@ -51,7 +51,7 @@ def test_a_rule_that_is_said_never_to_decide_never_does(case: Case) -> None:
         assert dead.isdisjoint(decision.rules)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cases())
 def test_a_rule_that_implies_another_never_matches_without_it(case: Case) -> None:
     assume(spelled_so(case[1]))
@@ -61,7 +61,7 @@ def test_a_rule_that_implies_another_never_matches_without_it(case: Case) -> Non
             assert other in found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cases())
 def test_rules_that_never_meet_do_not_match_the_same_action(case: Case) -> None:
     book = Book(case[1], Spans())

@@ -1,7 +1,7 @@
 """An honest home, made through the real SDK over a real store.
 
-Every verdict, errors, delegation, open actions, a hand-over of keys; and waits: approved, denied, timed out, resolved by
-facts, asked anew; people enrolled, replaced and dismissed; authority taken away and restored.
+Every verdict, errors, delegation, open actions, a hand-over of keys; waits that are approved, denied, timed out,
+resolved by facts, asked anew; people enrolled, replaced and dismissed; authority taken away and restored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import navicert
-from navicert.adapters.sign.file_key import FileKey, new_key, save_key
+from navicert.adapters.sign.file_key import FileKey, load_key, new_key, save_key
 from navicert.assemble import Home, make_home
 from navicert.audit import open_archive
 from navicert.core.answers import statement_bytes
@@ -98,6 +98,11 @@ def make_corpus(folder: Path, algorithm: str, following: str) -> Path:
     work(home.folder, people, late)
     run_out(home.folder)
     return home.folder
+
+
+def approver_keys(folder: Path) -> dict[str, FileKey]:
+    """Return the keys of everybody who ever answered in a corpus, by id."""
+    return {key.key_id: key for key in map(load_key, sorted((folder.parent / "people").glob("*.pem")))}
 
 
 class People:
@@ -265,6 +270,10 @@ def _try(call, *args) -> None:
 
 
 def _tools(guard):
+    return _office(guard) | _operations(guard)
+
+
+def _office(guard):
     @guard.tool("email.send", effect="send", destination="to", content="body", returns="INTERNAL")
     def send(to: str, body: str) -> str:
         return "sent: ok\n"
@@ -293,13 +302,20 @@ def _tools(guard):
     @guard.tool("bank.pay", effect="pay", destination="to", amount="amount")
     def pay(to: str, amount: float) -> None: ...
 
-    @guard.tool("ops.restart", effect="execute")
-    def restart(name: str) -> None: ...
-
     @guard.tool("nope.unknown")
     def unknown(number: int) -> None: ...
 
-    @guard.tool("ops.ship", effect="send", returns="INTERNAL")
+    return {
+        "send": send, "read": read, "query": query, "fail": fail, "slow": slow, "look": look, "pay": pay,
+        "unknown": unknown,
+    }  # fmt: skip
+
+
+def _operations(guard):
+    @guard.tool("ops.restart", effect="execute")
+    def restart(name: str) -> None: ...
+
+    @guard.tool("ops.ship", effect="execute", returns="INTERNAL")
     def ship(what: str) -> str:
         return f"shipped {what}"
 
@@ -326,7 +342,6 @@ def _tools(guard):
     def wipe(what: str) -> None: ...
 
     return {
-        "ship": ship, "launch": launch, "note": note, "scale": scale, "rollout": rollout, "drain": drain, "wipe": wipe,
-        "send": send, "read": read, "query": query, "fail": fail, "slow": slow, "look": look, "pay": pay,
-        "restart": restart, "unknown": unknown,
+        "restart": restart, "ship": ship, "launch": launch, "note": note, "scale": scale, "rollout": rollout,
+        "drain": drain, "wipe": wipe,
     }  # fmt: skip

@@ -37,25 +37,43 @@ def sign(plain: Plain, key: FileKey) -> Plain:
     return plain
 
 
-def resigned(log: list[Plain], key_for: Callable[[Plain], FileKey], *, renumber: bool = True) -> list[bytes]:
-    """Give every receipt its places in both chains, and a signature; `completes` follows the decision's digest."""
+def digest(plain: Plain) -> str:
+    """Return the SHA-256 by which a receipt names another."""
+    return sha256(canonical(plain)).hexdigest()
+
+
+def resigned(
+    log: list[Plain],
+    key_for: Callable[[Plain], FileKey],
+    *,
+    renumber: bool = True,
+    originals: Iterable[Plain] = (),
+) -> list[bytes]:
+    """Give every receipt its places in both chains, and a signature; `completes` follows the receipt that it names.
+
+    originals: the receipts before the forger changed them, so that it follows those too that were changed themselves.
+    """
+    names = {digest(plain): plain["receipt_id"] for plain in originals}
+    placed: dict[str, str] = {}
     entries: list[bytes] = []
     sessions: dict[str, tuple[int, str]] = {}
     moved: dict[str, str] = {}
     prev = ZERO
     for seq, original in enumerate(log, 1):
         plain = copy.deepcopy(original)
-        before = sha256(canonical(plain)).hexdigest()
+        before = digest(plain)
         if renumber:
             plain["log"] |= {"seq": seq, "prev": prev}
             if "session" in plain:
                 count, head = sessions.get(plain["session"]["id"], (0, ZERO))
                 plain["session"] |= {"seq": count + 1, "prev": head}
             if "completes" in plain:
-                plain["completes"] = moved.get(plain["completes"], plain["completes"])
+                named = plain["completes"]
+                plain["completes"] = placed.get(names.get(named, ""), moved.get(named, named))
         data = canonical(sign(plain, key_for(original)))
         prev = sha256(data).hexdigest()
         moved.setdefault(before, prev)
+        placed.setdefault(plain["receipt_id"], prev)
         if "session" in plain:
             sessions[plain["session"]["id"]] = (plain["session"]["seq"], prev)
         entries.append(data)

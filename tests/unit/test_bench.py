@@ -43,6 +43,7 @@ EXPECTED = {
     *(f"growth.{key}" for key in ("store", "sessions", "wal")),
     *(f"memory.{key}" for key in ("import", "start", "start_100", "first_action")),
     *(f"memory.{key}" for key in ("bare", "engine", "sessions", "session")),
+    *(f"waits.{key}" for key in ("permitted", "asked", "answered", "resumed", "kill")),
     *(f"verify.{key}" for key in ("packages", "package_size", "log", "audit")),
     *(
         f"peer.{what}.{side}"

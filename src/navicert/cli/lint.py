@@ -65,15 +65,14 @@ def _show(out: Terminal, name: str, item: Finding, line: str) -> None:
     rule = f"   rule `{item.rule}`" if item.rule is not None else ""
     head = f"{out.mark(item.severity, item.severity)}  {out.style(item.code, 'bold')}  {name}:{item.line}:{item.column}"
     out.say(head + out.style(cut(rule, 40), "dim"))
-    number = f"{item.line:>5} "
-    start = max(0, min(item.column - 21, len(line) - (out.width - len(number) - 2)))
-    shown = ("…" if start else "") + cut(line[start + bool(start) :], out.width - len(number) - 3)
+    number, room = f"{item.line:>5} ", out.width - 8
+    start = max(0, min(item.column - 21, len(line) - room + 1))
+    part, before = line[start:], line[start : item.column - 1]
+    lead = len(part) - len(part.lstrip(" "))  # not counted out, as runs of spaces elsewhere are
+    shown = ("…" if start else "") + " " * lead + cut(part[lead:], room - lead - bool(start))
+    caret = " " * (bool(start) + min(lead, len(before)) + columns(inert(before[lead:])))
     out.say(out.style(f"{number}│ ", "dim") + shown)
-    out.say(
-        out.style(" " * len(number) + "│ ", "dim")
-        + " " * columns(inert(line[start : item.column - 1]))
-        + out.style("^", "bold")
-    )
+    out.say(out.style(" " * len(number) + "│ ", "dim") + caret + out.style("^", "bold"))
     for text in (*wrap(inert(item.what), out.width - 8), *wrap(item.why, out.width - 8)):
         out.say(" " * 8 + text)
     for index, text in enumerate(wrap(inert(item.write), out.width - 15)):

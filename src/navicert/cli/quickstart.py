@@ -127,10 +127,10 @@ def _tell(out: Terminal, item: Judged, *, new: bool) -> None:
         out.say(out.style("Ana asks: ", "dim") + f"“{asked}”")
         out.say()
     call = f"{item.name} {_first(item.parameters)}"
-    room = out.width - 17 - 41 - 2 - 14
+    room = out.width - 17 - 41 - 2 - 15
     out.say(
         f"  {item.number:>2}  {out.verdict(item.verdict)}  {pad(item.why, 39)}  "
-        f"{out.style(pad(call, room), 'dim')}  {item.place:>14}"
+        f"{out.style(pad(call, room), 'dim')}  {item.place:>15}"
     )
     for line in wrap(_note(item, new=new), out.width - 17):
         out.say(" " * 17 + out.style(line, "dim"))
@@ -150,10 +150,10 @@ def _tell_end(out: Terminal, item: Ended, *, first: bool) -> None:
         out.say(out.style("What waited", "dim"))
         out.say()
     told = _ENDS.get(item.method, item.reason)
-    room = out.width - 17 - 41 - 2 - 14
+    room = out.width - 17 - 41 - 2 - 15
     out.say(
         f"  {item.number:>2}  {out.verdict(item.verdict)}  {pad(told, 39)}  "
-        f"{out.style(pad(item.name, room), 'dim')}  {f'from {item.attempt}':>14}"
+        f"{out.style(pad(item.name, room), 'dim')}  {f'from {item.attempt}':>15}"
     )
     done = "it ran, once; the receipt says who or what decided"
     note = done if item.verdict in {"ALLOW", "MODIFY"} else "timed out: a wait that nobody ends, ends in DENY"

@@ -64,15 +64,15 @@ def _looks_for_dots(book: Book, rule: Rule) -> bool:
 
 def _dots(book: Book, rule: Rule, item: Condition) -> Finding:
     folder = str(item.value).rstrip("/") or "/"
-    inside = holds(item, f"{folder}/../x") and permits(rule)
-    example = f"{folder}/../other" if inside or item.negated else f"/any/..{folder}"
-    seen = "begins" if str(item.value) in example[: len(str(item.value))] else "does not begin"
+    leads_out = permits(rule) is not item.negated  # of the folder; or else past the rule into it
+    example, begins = (f"{folder}/../other", "begins") if leads_out else (f"/any/..{folder}", "does not begin")
     return book.finding(
         "NV131",
         rule,
         f"match.{item.field}",
-        f"`starts_with` does not resolve `..`: `{example}` {seen} with `{item.value}`",
-        why="the tool resolves it, and works outside the folder that the rule is about",
+        f"`starts_with` does not resolve `..`: `{example}` {begins} with `{item.value}`",
+        why="the tool resolves it, and works "
+        + ("outside the folder that the rule is about" if leads_out else "in the folder without the rule noticing"),
         write="`not: {contains: '..'}` beside it in a rule that permits, or a DENY for `{contains: '..'}`",
     )
 

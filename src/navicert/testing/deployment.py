@@ -12,6 +12,8 @@ from typing import Any
 from navicert.adapters.contents.files import FileDigests
 from navicert.adapters.detect.patterns import ParameterPatterns, PatternClassifier
 from navicert.adapters.detect.protected import ProtectedResources
+from navicert.adapters.detect.shell import ShellAnalyser
+from navicert.adapters.detect.sql import SqlAnalyser
 from navicert.adapters.disclose.subject_keys import SubjectKeys
 from navicert.adapters.identity.development import DevelopmentIdentity
 from navicert.adapters.secret_file import read_secret

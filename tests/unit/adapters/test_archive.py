@@ -38,13 +38,16 @@ def test_the_log_is_read_in_order_and_by_what_it_says(archive):
 
 
 def test_a_name_finds_its_receipts(archive):
-    waiting = next(row for row in archive.log(kind="decision") if b'"deferral"' in row.data)
+    waiting = list(archive.log(kind="decision"))[-1]
     plain = json.loads(waiting.data)
     assert archive.find(str(waiting.seq)) == archive.find(f"#{waiting.seq}") == [waiting]
     assert archive.find(plain["receipt_id"]) == [waiting]
     assert archive.find(plain["action"]["id"]) == archive.find(plain["deferral"]["handle"]) == [waiting]
     allowed = next(row for row in archive.log(kind="outcome"))
     assert [row.kind for row in archive.find(allowed.action)] == ["decision", "outcome"]
+    resolved = next(row for row in archive.log(kind="resolution"))
+    handle = json.loads(resolved.data)["deferral"]["handle"]
+    assert [row.kind for row in archive.find(handle)] == ["decision", "resolution", "outcome"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_disclosures_open_with_their_keys_only(archive):
 
 def test_contexts_are_read_and_folded(archive):
     sessions = list(archive.sessions())
-    assert len(sessions) == 8
+    assert len(sessions) == 13
     assert {each.session_id for each in sessions} == set(archive.session_ids())
     for each in sessions:
         assert archive.session(each.session_id) == each
@@ -87,10 +90,15 @@ def test_contexts_are_read_and_folded(archive):
 
 
 def test_waits_open_actions_and_policies(archive):
-    waits = list(archive.pending())
-    assert sorted((wait.verdict, status) for wait, status in waits) == [
-        ("DEFER", "waiting"), ("DEFER", "waiting"), ("STEP_UP", "waiting"), ("STEP_UP", "waiting"),
+    waits = archive.waits()
+    assert [(wait.question.verdict, wait.action.name) for wait in waits] == [
+        ("STEP_UP", "bank.pay"), ("DEFER", "ops.restart"),
     ]  # fmt: skip
+    done = json.loads(next(row for row in archive.log(kind="resolution")).data)
+    assert archive.over(done["deferral"]["handle"]).action_id == done["action"]["id"]
+    assert archive.over(waits[0].handle) is None
+    assert {person.name for person in archive.approvers().people} == {"carol", "dave", "sue", "eve", "Ana Müller"}
+    assert (archive.standings().epoch, archive.standings().subjects) == (16, {})
     assert {receipt.action.operation for receipt in archive.open_actions()} == {"slow"}
     assert len(archive.policies()) == 2
     assert all(b'"policy":"office"' in data for data in archive.policies().values())

@@ -408,6 +408,14 @@ def test_authority_is_taken_at_once_and_given_back_only_by_a_supervisors_signatu
     assert kinds.count("authority") == 2
 
 
+def test_a_policy_that_does_not_load_keeps_nobody_from_stopping_an_agent(desk):
+    policy = desk.home.folder / "policy.yaml"
+    policy.write_text(policy.read_text(encoding="utf-8") + "\nbroken: [\n", encoding="utf-8")
+
+    call(desk, "kill", "agent/assistant", "--reason", "it runs wild")
+    assert "revoked" in call(desk, "authority").output
+
+
 def test_without_a_terminal_authority_goes_down_and_not_up(desk):
     call(desk, "kill", "agent/assistant", "--state", "narrowed", "--reason", "careful")
     words = ("restore", "agent/assistant", "--as", "sam", "--key", str(desk.keys / "sam.pem"), "--reason", "x")

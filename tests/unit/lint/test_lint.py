@@ -73,7 +73,10 @@ def test_a_rule_is_shadowed_only_where_another_certainly_decides_first(rules, ex
     [
         (("{id: a, match: {effect: pay}, decision: DENY}", "{id: b, decision: DENY}"), []),
         (("{id: a, match: {effect: pay}, decision: DEFER, approvers: [x]}", "{id: b, decision: DENY}"), ["NV102"]),
-        (("{id: a, match: {effect: pay}, decision: DENY}", "{id: b, match: {tool: x, amount: 1}, decision: ALLOW}"), []),
+        (
+            ("{id: a, match: {effect: pay}, decision: DENY}", "{id: b, match: {tool: x, amount: 1}, decision: ALLOW}"),
+            [],
+        ),
         (
             (
                 "{id: a, match: {tool: x}, decision: MODIFY, modifications: [{parameter: a.b, cap: 1}]}",
@@ -139,7 +142,7 @@ def test_what_reads_or_has_a_condition_is_bounded(match, expected):
         (r"{matches: '^https://api\.example\.com/'}", None),
         (r"{matches: '(?i)^[a-z.]+@(shop|bank)\.example'}", "a@shop.example.evil.example"),
         (r"{matches: '^[a-z.]+@(shop|bank)\.example$'}", None),
-        (r"{matches: '^ana@example\.com$|ben@example\.com'}", "evilben@example.com"),
+        (r"{matches: '^ana@example\.com$|ben@example\.com'}", "ben@example.com.evil.example"),
         (r"{matches: '^.+@.+\..+$'}", None),  # any address at all: that is meant
         (r"{matches: '^[^@]+@[a-z.]+$'}", None),
         (r"{matches: '^\w+@example\.com\z'}", None),
@@ -170,7 +173,9 @@ def test_a_destination_that_gets_through_is_shown_and_one_that_does_not_is_not(c
 def test_a_part_of_a_destination_is_right_in_a_rule_that_restricts_and_elsewhere_than_in_a_destination():
     assert codes("{id: a, match: {effect: send, destination: {contains: evil.example}}, decision: DENY}") == []
     assert codes("{id: a, match: {effect: send, parameters: {note: {contains: a.example}}}, decision: ALLOW}") == []
-    assert codes("{id: a, match: {effect: send, parameters: {cc: {contains: a.example}}}, decision: ALLOW}") == ["NV134"]
+    assert codes("{id: a, match: {effect: send, parameters: {cc: {contains: a.example}}}, decision: ALLOW}") == [
+        "NV134"
+    ]
     over = "{id: b, match: {destination: {matches: evil}}, decision: DENY, priority: 1}"
     assert codes("{id: a, match: {effect: send, destination: {contains: a.example}}, decision: ALLOW}", over) == []
 
@@ -204,6 +209,23 @@ def test_a_path_is_remarked_on_where_nothing_looks_for_dots(rules, expected):
 
 
 @pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("{id: a, match: {effect: read, resource: {starts_with: /desk/}}, decision: ALLOW}", "`/desk/../other` begins"),
+        ("{id: a, match: {resource: {not: {starts_with: /desk/}}}, decision: DENY}", "`/desk/../other` begins"),
+        ("{id: a, match: {resource: {starts_with: /etc}}, decision: DENY}", "`/any/../etc` does not begin"),
+        (
+            "{id: a, match: {effect: read, resource: {not: {starts_with: /etc}}}, decision: ALLOW}",
+            "`/any/../etc` does not begin",
+        ),
+    ],
+)
+def test_the_path_that_is_shown_gets_past_the_rule(rule, expected):
+    (item,) = found(f"rules:\n  - {rule}\n")
+    assert (item.code, expected in item.what) == ("NV131", True)
+
+
+@pytest.mark.parametrize(
     ("rules", "expected"),
     [
         (("{id: a, decision: DEFER}",), ["NV142"]),
@@ -213,7 +235,7 @@ def test_a_path_is_remarked_on_where_nothing_looks_for_dots(rules, expected):
     ],
 )
 def test_a_defer_is_without_end_only_where_nobody_is_asked_and_nothing_found_out(rules, expected):
-    uses = "{id: z, match: {context: {facts.known: 2}}, decision: DENY, priority: -1}"
+    uses = "{id: z, match: {context: {facts.known: 2}}, decision: DENY, priority: 9}"
     assert codes(*rules, uses, head="facts:\n  known: {file: /f}\n") == expected
 
 
@@ -231,7 +253,9 @@ def test_who_is_asked_is_remarked_on_where_it_is_grave(rule, expected):
 
 
 def test_findings_point_at_the_key_and_stand_in_file_order():
-    items = found("rules:\n  - id: a\n    decision: STEP_UP\n    approvers: [requester]\n    risk: high\n", "declared_tools")
+    items = found(
+        "rules:\n  - id: a\n    decision: STEP_UP\n    approvers: [requester]\n    risk: high\n", "declared_tools"
+    )
     assert [(item.code, item.line, item.column, item.rule) for item in items] == [
         ("NV123", 3, 1, None),
         ("NV141", 7, 5, "a"),

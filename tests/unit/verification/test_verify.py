@@ -17,21 +17,25 @@ from navicert.core.seal import b64, disclosure, parse
 from navicert.core.signature import PublicKey
 from navicert.model.errors import VerificationError
 from navicert.model.trust import Trust
-from navicert.verification import disclosed
+from navicert.verification import disclosed, waits
 from navicert.verification import log as verify
 from navicert.verification.disclosed import (
     POINTERS,
+    name_at,
     read_disclosure,
+    statement_at,
     verify_context,
     verify_disclosures,
     verify_policies,
 )
 from navicert.verification.keyring import Keyring, fingerprint
 from navicert.verification.log import LogVerifier, verify_log
+from navicert.verification.people import People
+from navicert.verification.standing import Standing
 from records.corpus import corpus
 from records.forge import canonical, flip, holder, keys_of, leaves, plains, resigned, sign
 
-KINDS = ("decision", "outcome", "boot", "key", "policy")
+KINDS = ("decision", "resolution", "outcome", "boot", "key", "policy", "authority", "approver")
 
 
 @cache
@@ -122,7 +126,11 @@ EXPECTED = {
 }
 
 
-RECEIPTS = [("decision", "ALLOW"), ("decision", "MODIFY"), ("decision", "DEFER"), *((name, None) for name in KINDS[1:])]
+RECEIPTS = [
+    *(("decision", result) for result in ("ALLOW", "MODIFY", "DEFER", "STEP_UP")),
+    *(("resolution", result) for result in ("ALLOW", "MODIFY", "DENY", "STEP_UP")),
+    *((name, None) for name in KINDS[2:]),
+]
 
 
 @pytest.mark.parametrize(("name", "result"), RECEIPTS)
@@ -150,6 +158,45 @@ def _fields(struct):
         for each in inner:
             if isinstance(each, type) and issubclass(each, msgspec.Struct):
                 yield from _fields(each)
+
+
+def _inner(value, path=()):
+    """Yield the path of everything within a receipt, objects and lists too."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        yield (*path, name)
+        yield from _inner(item, (*path, name))
+
+
+@pytest.mark.parametrize(("name", "result"), RECEIPTS)
+def test_a_removed_repeated_or_moved_value_is_refused(name, result):
+    """Everything within a receipt, at every depth: what is left out, stands twice, or in another order."""
+    place = index(log(), kind(name, result))
+    plain = json.loads(log()[place])
+    passed, tried = [], 0
+    for path in _inner(plain):
+        for change in (_left_out, _twice, _turned):
+            changed = copy.deepcopy(plain)
+            change(holder(changed, path), path[-1])
+            if changed != plain:
+                tried += 1
+                passed += [(path, change)] * (code([*log()[:place], canonical(changed)]) is None)
+    assert passed == []
+    assert tried > 10
+
+
+def _left_out(inside, name):
+    del inside[name]
+
+
+def _twice(inside, name):
+    if isinstance(inside, list):
+        inside.insert(name, copy.deepcopy(inside[name]))
+
+
+def _turned(inside, name):
+    if isinstance(inside[name], list):
+        inside[name].reverse()
 
 
 # form
@@ -197,7 +244,9 @@ def test_only_one_form_of_a_receipt_is_accepted(name):
 def test_a_removed_member_is_refused(name, result):
     place = index(log(), kind(name, result))
     plain = json.loads(log()[place])
-    optional = {"deferral"} | ({"context", "session"} if name == "decision" else set())
+    optional = {"decision": {"authority", "context", "deferral", "session"}, "resolution": {"approval"}}.get(
+        name, set()
+    )
     for member in plain:
         lacking = canonical({each: value for each, value in plain.items() if each != member})
         expected = "bad_signature" if member in optional else "schema"
@@ -360,11 +409,12 @@ def _outcome_first(entries):
     entries[decision], entries[place] = entries[place], entries[decision]
 
 
+NOBODY = "p-" + "0" * 32
 INSIDE = {
     "an outcome moved to another session": (_move, "pairing"),
     "an outcome of another action": (_set(kind("outcome"), "action", "tool", value="bank"), "pairing"),
     "an outcome of another decision": (_set(kind("outcome"), "decision", "reason_code", value="other"), "pairing"),
-    "an outcome for another human": (_set(kind("outcome"), "requester_context", "human", value="p-0"), "pairing"),
+    "an outcome for another human": (_set(kind("outcome"), "requester_context", "human", value=NOBODY), "pairing"),
     "an outcome that completes nothing": (_set(kind("outcome"), "completes", value="0" * 64), "pairing"),
     "an outcome on another context": (_set(kind("outcome"), "context", "hash", value="0" * 64), "pairing"),
     "an outcome before its decision": (_outcome_first, "pairing"),
@@ -440,13 +490,27 @@ def test_every_honest_receipt_is_disclosed():
     shown = set()
     for data, texts in zip(log(), disclosures(), strict=True):
         shown |= set(verify_disclosures(parse(data), texts))
-    assert shown == set(POINTERS)
+    assert shown == {*POINTERS, *(pointer for index in (0, 1) for pointer in (name_at(index), statement_at(index)))}
 
 
-DISCLOSING = [(kind("decision", "MODIFY"), pointer) for pointer in POINTERS[:-1]] + [(kind("outcome"), POINTERS[-1])]
+def _two_answers(plain):
+    return len(plain.get("approval", ())) == 2
 
 
-@pytest.mark.parametrize(("wanted", "pointer"), DISCLOSING, ids=[pointer for _, pointer in DISCLOSING])
+_RESOLVED = {disclosed.PARAMETERS, disclosed.EFFECTIVE, disclosed.HUMAN, disclosed.REASON, disclosed.EVALUATED}
+DISCLOSING = [
+    *((kind("decision", "MODIFY"), pointer) for pointer in sorted(_RESOLVED)),
+    *((kind("resolution", "MODIFY"), pointer) for pointer in sorted({*_RESOLVED, disclosed.FACTS})),
+    *((_two_answers, pointer) for pointer in (name_at(0), statement_at(0), name_at(1), statement_at(1))),
+    (kind("outcome"), disclosed.OUTPUT),
+    (kind("authority"), disclosed.AUTHORITY),
+    (kind("approver"), disclosed.APPROVER),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pointer"), DISCLOSING, ids=[f"{place} {pointer}" for place, (_, pointer) in enumerate(DISCLOSING)]
+)
 def test_a_disclosure_is_the_one_that_was_committed_to(wanted, pointer):
     receipt, texts = _with_disclosures(wanted)
     place = next(place for place, text in enumerate(texts) if read_disclosure(text)[1] == pointer)
@@ -461,11 +525,8 @@ def test_a_disclosure_is_the_one_that_was_committed_to(wanted, pointer):
     assert disclosure_code(receipt, [*texts, texts[place]]) == "disclosure_mismatch"
     assert disclosure_code(receipt, [*rest, texts[place] + "="]) == "disclosure_mismatch"
     assert disclosure_code(receipt, [*rest, b64(b"{}")]) == "disclosure_mismatch"
-    stranger = next(
-        text for number, each in enumerate(disclosures()) for text in each
-        if read_disclosure(text)[1] == pointer and text not in texts and number > 0
-    )  # fmt: skip
-    assert disclosure_code(receipt, [*rest, stranger]) == "disclosure_mismatch"
+    strangers = [text for each in disclosures("ES256") for text in each if read_disclosure(text)[1] == pointer]
+    assert disclosure_code(receipt, [*rest, strangers[0]]) == "disclosure_mismatch"
 
 
 @pytest.mark.parametrize("pointer", ["/action/parameters", "/action/effective"])
@@ -541,6 +602,21 @@ def _lenient(data, _place):
     return msgspec.json.decode(data, type=verify.Receipt)
 
 
+def _on_wider_authority(entries):
+    place = next(place for place, plain in enumerate(entries) if plain.get("authority", {}).get("before") == "suspended"
+                 and plain["kind"] == "decision")  # fmt: skip
+    entries[place]["authority"] |= {"before": "full", "after": "full"}
+
+
+def _never_enrolled(entries):
+    del entries[index(log(), kind("approver"))]
+
+
+def _timeout_that_permits(entries):
+    place = index(log(), lambda p: p.get("deferral", {}).get("method") == "timeout")
+    entries[place]["decision"]["result"] = "ALLOW"
+
+
 def _by_the_old_key():
     old = own_key(json.loads(log()[0]))
     entries = plains(log())
@@ -554,6 +630,9 @@ NEEDED = {
     "retirement": (Keyring, "hand_over", _nothing, _by_the_old_key, "key_retired"),
     "uniqueness": (LogVerifier, "_check_chains", _nothing, lambda: forged(_decided_twice), "duplicate"),
     "pairing": (verify, "answers", _nothing, lambda: forged(_second_outcome), "pairing"),
+    "standing": (Standing, "check", _nothing, lambda: forged(_on_wider_authority), "authority"),
+    "people": (People, "check", _nothing, lambda: forged(_never_enrolled), "approver"),
+    "ends of waits": (waits, "check_resolution", _nothing, lambda: forged(_timeout_that_permits), "resolution"),
     "form of values": (verify, "check_form", _nothing, lambda: forged(INSIDE["a digest in another form"][0]), "schema"),
 }
 

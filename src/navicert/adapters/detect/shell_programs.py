@@ -58,7 +58,9 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "command": _Wrapper("-p"),
     "coproc": _Wrapper(),
     "doas": _Wrapper("-n -L", "-u -C"),
-    "env": _Wrapper("-i -0 -v - --ignore-environment --null --debug", "-u -C --unset --chdir", assigns=True, command="-S"),
+    "env": _Wrapper(
+        "-i -0 -v - --ignore-environment --null --debug", "-u -C --unset --chdir", assigns=True, command="-S"
+    ),
     "exec": _Wrapper("-c -l", "-a"),
     "flock": _Wrapper("-s -x -e -n -u -o -F", "-w -E --timeout", before=1, command="-c"),
     "ionice": _Wrapper("-t", "-c -n --class --classdata"),
@@ -72,7 +74,9 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "proxychains": _Wrapper("-q", "-f"),
     "runuser": _Wrapper("-l -m -p -P", "-u -g -G -s", command="-c"),
     "setarch": _Wrapper("-R -v", "", before=1),
-    "setpriv": _Wrapper("--clear-groups --keep-groups --no-new-privs --init-groups --reset-env", "--reuid --regid --groups"),
+    "setpriv": _Wrapper(
+        "--clear-groups --keep-groups --no-new-privs --init-groups --reset-env", "--reuid --regid --groups"
+    ),
     "setsid": _Wrapper("-c -f -w --ctty --fork --wait"),
     "ssh": _Wrapper(
         "-4 -6 -A -a -C -f -G -g -K -k -M -N -n -q -s -T -t -V -v -X -x -Y -y",
@@ -93,7 +97,9 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "timeout": _Wrapper("-v --foreground --preserve-status --verbose", "-s -k --signal --kill-after", before=1),
     "toybox": _Wrapper(),
     "unbuffer": _Wrapper("-p"),
-    "unshare": _Wrapper("-m -u -i -n -p -U -C -T -f -r -c --fork --mount --user --pid --net --map-root-user", "-R -w -S -G"),
+    "unshare": _Wrapper(
+        "-m -u -i -n -p -U -C -T -f -r -c --fork --mount --user --pid --net --map-root-user", "-R -w -S -G"
+    ),
     "watch": _Wrapper("-b -c -d -e -g -t -x -p -w", "-n -q --interval", joined=True),
     "xargs": _Wrapper(
         "-0 -r -t -p -x -o --null --no-run-if-empty --verbose --exit --open-tty",
@@ -144,7 +150,9 @@ _COMMANDS_IN: Final = re.compile(
     r"PROMPT_COMMAND|(?:GIT_|MAN)?PAGER|(?:GIT_|GIT_SEQUENCE_)?EDITOR|VISUAL|BROWSER|LESSOPEN|LESSCLOSE|GIT_SSH(?:_COMMAND)?"
     r"|GIT_EXTERNAL_DIFF|GIT_PROXY_COMMAND|(?:SSH|SUDO|GIT)_ASKPASS|RSYNC_RSH|CVS_RSH|TAR_OPTIONS|FZF_DEFAULT_COMMAND"
 )
-_ARRAYED: Final = frozenset({"alias", "source", ".", "enable", "bind", "complete", "mapfile", "readarray", "hash", "parallel"})
+_ARRAYED: Final = frozenset(
+    {"alias", "source", ".", "enable", "bind", "complete", "mapfile", "readarray", "hash", "parallel"}
+)
 _FIND_RUNS: Final = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _FIND_WRITES: Final = frozenset({"-fprint", "-fprint0", "-fprintf", "-fls"})
 _MOST_NESTED: Final = 32
@@ -170,9 +178,6 @@ def run(look: Look, words: Words, given: str | None = None, *, more: bool = Fals
     if nested > _MOST_NESTED or name is None or not (base := name.rpartition("/")[2]) or _GLOB.search(name.strip("[")):
         look.dynamic = True  # a computed name, or one that ends in a slash, or a pattern
         return
-    if base in {"true", "false", ":"}:
-        look.program(base)
-        return
     look.program(base)
     rest = words[1:]
     if base in _WRAPPERS:
@@ -184,7 +189,9 @@ def run(look: Look, words: Words, given: str | None = None, *, more: bool = Fals
     elif base == "find":
         _find(look, rest, nested)
     elif base in _ARRAYED:
-        look.dynamic = look.dynamic or base not in {"complete", "hash", "mapfile", "readarray", "enable", "bind"} or len(rest) > 1
+        look.dynamic = (
+            look.dynamic or base not in {"complete", "hash", "mapfile", "readarray", "enable", "bind"} or len(rest) > 1
+        )
     elif base == "eval":
         look.dynamic = True
         if rest and None not in rest:
@@ -204,74 +211,78 @@ def _wrapped(look: Look, base: str, rest: Words, given: str | None, *, more: boo
     wrapper = _WRAPPERS[base]
     if base == "command" and rest and rest[0] in {"-v", "-V"}:
         return
-    flags, valued = wrapper.flags.split(), wrapper.valued.split()
-    at, before = 0, wrapper.before
-    replaced = "{}"
-    while at < len(rest):
-        word = rest[at]
-        at += 1
-        if word is None:
-            if before:
-                before -= 1
-                continue
-            look.dynamic = True
-            return
-        if word == "--":
-            continue
-        if wrapper.command and (word == wrapper.command or (base == "env" and word.startswith(("-S", "--split-string")))):
-            _text_of(look, word, rest[at:], wrapper.command)
-            return
-        if word[:1] == "-" and (word != "-" or "-" in flags):
-            name, equals, value = word.partition("=")
-            if name in valued and not equals:
-                if base == "xargs" and name in {"-I", "--replace"}:
-                    replaced = (rest[at] if at < len(rest) else None) or replaced
-                at += 1
-            elif base == "ssh" and word == "-o":
-                look.dynamic = True
-            elif not (name in valued or name in flags or _cluster(word, flags, valued) or (base == "nice" and word[1:].isdigit())):
-                look.dynamic = True  # an option that we do not know may take the next word for itself
-            if base == "ssh" and (word[:2] in {"-o", "-F"} or "Command" in value):
-                look.dynamic = True
-            continue
-        if wrapper.assigns and (found := _ASSIGNMENT.fullmatch(word)):
-            assigned(look, found[1], found[2])
-            continue
-        if before:
-            before -= 1
-            continue
-        at -= 1
-        break
+    at, replaced = _operands(look, base, wrapper, rest)
+    if at is None:
+        return
     command = rest[at:]
-    if base in {"su", "script", "runuser"}:
-        tail = [word for word in rest if word is not None]
-        if "-c" in tail:
-            _text_of(look, "-c", rest[list(rest).index("-c") + 1 :], "-c")
-        elif len(tail) != len(rest) or base != "runuser":
-            look.dynamic = look.dynamic or base != "su" or bool(more)
-        if base != "runuser":
-            return
-    if not command:
+    if base in {"su", "script"}:
+        look.dynamic = True  # a shell on a terminal
+    elif not command:
         if wrapper.default and not more:
             look.program(wrapper.default)
             look.dynamic = look.dynamic or wrapper.default == "sh"
         elif more or (base == "sudo" and any(word in {"-s", "-i"} for word in rest)):
             look.dynamic = True
-        return
-    if wrapper.joined:
-        if base == "flock" or None not in command:
-            look.text(" ".join(word or "" for word in command))
-        else:
+    elif wrapper.joined:
+        if None in command:
             look.dynamic = True
             run(look, command, nested=nested + 1)
-        return
-    if base == "flock" and command[0] == "-c":
-        _text_of(look, "-c", command[1:], "-c")
-        return
-    if base == "xargs" and command[0] is not None and replaced in command[0]:
+        else:
+            look.text(" ".join(word for word in command if word is not None))
+    elif base == "xargs" and command[0] is not None and replaced in command[0]:
         look.dynamic = True
-        return
-    run(look, command, None if base == "xargs" else given, more=more or base == "xargs", nested=nested + 1)
+    else:
+        given = None if base == "xargs" else given
+        run(look, command, given, more=more or base == "xargs", nested=nested + 1)
+
+
+def _operands(look: Look, base: str, wrapper: _Wrapper, rest: Words) -> tuple[int | None, str]:
+    """Return where the command begins (None: there is none to look at any more), and what `xargs` replaces in it."""
+    before, replaced = wrapper.before, "{}"
+    at = 0
+    while at < len(rest):
+        word = rest[at]
+        if word is None:
+            if not before:
+                look.dynamic = True
+                return None, replaced
+            before -= 1
+        elif _carries_text(base, wrapper, word):
+            _text_of(look, word, rest[at + 1 :], wrapper.command)
+            return None, replaced
+        elif word[:1] == "-" and word != "--" and (word != "-" or "-" in wrapper.flags.split()):
+            if _takes_next(look, base, wrapper, word):
+                at += 1
+                if word in {"-I", "--replace"} and at < len(rest):
+                    replaced = rest[at] or replaced
+        elif wrapper.assigns and (found := _ASSIGNMENT.fullmatch(word)):
+            assigned(look, found[1], found[2])
+        elif word != "--":
+            if not before:
+                return at, replaced
+            before -= 1
+        at += 1
+    return at, replaced
+
+
+def _carries_text(base: str, wrapper: _Wrapper, word: str) -> bool:
+    if not wrapper.command:
+        return False
+    return word == wrapper.command or (base == "env" and word.startswith(("-S", "--split-string")))
+
+
+def _takes_next(look: Look, base: str, wrapper: _Wrapper, word: str) -> bool:
+    """Tell whether the value of an option is the next word."""
+    flags, valued = wrapper.flags.split(), wrapper.valued.split()
+    name, equals, _ = word.partition("=")
+    if base == "ssh" and word[:2] in {"-o", "-F"}:
+        look.dynamic = True  # its settings may name programs
+    if name in valued:
+        return not equals
+    known = name in flags or _cluster(word, flags, valued) or (base == "nice" and word[1:].isdigit())
+    if not known:
+        look.dynamic = True  # it may take the next word for itself
+    return False
 
 
 def _cluster(word: str, flags: Sequence[str], valued: Sequence[str]) -> bool:
@@ -346,10 +357,12 @@ def _interpreter(look: Look, kind: str, rest: Words, given: str | None, *, more:
             look.dynamic = True
             return
         name = word.partition("=")[0]
-        if name in options.split() or (word[:1] == "-" and word[:2] != "--" and set(word[1:]) & set(letters) and _code(kind, word)):
+        if name in options.split() or (
+            word[:1] == "-" and word[:2] != "--" and set(word[1:]) & set(letters) and _code(kind, word)
+        ):
             look.inline_code = True
             return
-        if word in {"-m"} and kind in {"python", "pypy"}:
+        if word == "-m" and kind in {"python", "pypy"}:
             look.dynamic = look.dynamic or at + 1 >= len(rest) or rest[at + 1] is None
             return
         if word in {"--version", "--help", "-V", "-v", "-h", "-i"} and len(rest) == 1:

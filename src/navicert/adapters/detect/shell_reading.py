@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 import threading
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -23,6 +24,7 @@ DEPTH: Final = 4
 MOST_COMMANDS: Final = 500
 LIMIT: Final = 16 * 1024
 
+_PARSE_S: Final = 0.25
 _MOST_MARKS: Final = 2_000
 _MOST_NODES: Final = 40_000
 _MOST_HEREDOCS: Final = 50
@@ -92,15 +94,13 @@ class Reading:
             len(text) > LIMIT
             or sum(1 for _ in _MARKS.finditer(text)) > _MOST_MARKS
             or text.count("<<") > _MOST_HEREDOCS
-            or any(each < " " or each == "\x7f" or each.isspace() or not each.isprintable() for each in _STRANGE.findall(text))
+            or any(
+                each < " " or each == "\x7f" or each.isspace() or not each.isprintable()
+                for each in _STRANGE.findall(text)
+            )
         ):
             raise NotRead
-        try:
-            root = _parser().parse(text.encode()).root_node
-        except UnicodeEncodeError:
-            raise NotRead from None
-        if root.has_error:
-            raise NotRead
+        root = _parsed(text)
         for node in _nodes(root):
             self._node(node)
 
@@ -112,9 +112,8 @@ class Reading:
             name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
             assigned(self, _text(name) if name else "", _word(value) if value else "")
         elif kind in {"declaration_command", "unset_command"}:
-            name = _text(node.children[0])
-            self.program(name)
-            self.dynamic = self.dynamic or (name in {"typeset", "declare", "local"} and "-n" in _text(node).split())
+            self.program(_text(node.children[0]))
+            self.dynamic = self.dynamic or "-n" in _text(node).split()  # a name for another name
         elif kind == "test_command" and node.children[0].type == "[":
             self.program("[")
         elif kind == "function_definition":
@@ -154,6 +153,21 @@ def _parser() -> Parser:
     return parser
 
 
+def _parsed(text: str) -> Node:
+    """Return the root of the text's tree; raises `NotRead`. Garbage can cost the parser seconds: it has a deadline."""
+    parser = _parser()
+    end = time.monotonic() + _PARSE_S
+    try:
+        data = text.encode()
+        root = parser.parse(lambda at, _: data[at:], progress_callback=lambda *_: time.monotonic() > end).root_node
+    except ValueError:  # not Unicode, or out of time
+        parser.reset()
+        raise NotRead from None
+    if root.has_error:
+        raise NotRead
+    return root
+
+
 def _nodes(root: Node) -> Iterator[Node]:
     """Yield the nodes in the order of the text; raises `NotRead` where there are too many."""
     waiting = [root]
@@ -178,7 +192,9 @@ def _plain(text: str) -> str:
 def _is_pattern(node: Node) -> bool:
     """Tell whether an unquoted part of a word is a pattern, a brace expansion or somebody's home."""
     parts = node.children if node.type == "concatenation" else [node]
-    return any(part.type not in {"string", "raw_string", "ansi_c_string"} and _PATTERN.search(_text(part)) for part in parts)
+    return any(
+        part.type not in {"string", "raw_string", "ansi_c_string"} and _PATTERN.search(_text(part)) for part in parts
+    )
 
 
 def _word(node: Node) -> str | None:

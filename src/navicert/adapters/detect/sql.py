@@ -96,7 +96,7 @@ class SqlAnalyser:
                 found.append(sql_reading.read(text, dialect, self._harmless))
             except sql_reading.NotRead as error:
                 counts.add(error.count)
-        if not found or counts | {reading.count for reading in found} != {found[0].count}:
+        if not found or counts | {reading.statements for reading in found} != {found[0].statements}:
             return None
         first = found[0]
         tables = {reading.tables for reading in found} - {None}
@@ -104,8 +104,7 @@ class SqlAnalyser:
             return None
         if {True, False} <= {reading.writes for reading in found}:
             return None
-        together = sql_reading.joined(found)
-        return together._replace(count=first.count)
+        return sql_reading.joined(found)._replace(statements=first.statements)
 
 
 def _texts(parameters: Mapping[str, Json], names: Iterable[str]) -> Iterator[str]:
@@ -125,13 +124,13 @@ def _finding(readings: Sequence[Reading]) -> Finding:
     from navicert.adapters.detect.sql_reading import joined
 
     whole = joined(readings)
-    values: dict[str, Json] = {"sql_kinds": list(whole.kinds), "sql_statements": whole.count}
+    values: dict[str, Json] = {"sql_kinds": list(whole.kinds), "sql_statements": whole.statements}
     if whole.writes is not None:
         values["sql_writes"] = whole.writes
     if whole.tables is not None:
-        values["sql_tables"] = sorted(whole.tables)
+        values["sql_tables"] = [*sorted(whole.tables)]
     if whole.functions is not None:
-        values["sql_functions"] = sorted(whole.functions)
+        values["sql_functions"] = [*sorted(whole.functions)]
     if whole.unbounded is not None:
         values["sql_unbounded"] = whole.unbounded
     return Finding(values=values)

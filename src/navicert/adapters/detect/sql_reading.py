@@ -15,17 +15,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from sqlglot import Dialect, exp
-from sqlglot.tokens import TokenType
+from sqlglot import Dialect, TokenType, exp
 
-from navicert.adapters.detect.sql_words import ACTING_PRAGMAS, HARMLESS, READING_PRAGMAS, REACHING
+from navicert.adapters.detect.sql_words import ACTING_PRAGMAS, HARMLESS, REACHING, READING_PRAGMAS
 
 
 class Reading(NamedTuple):
-    """What one dialect makes of a text. None: open. kinds, in order and without repetition, of `count` statements."""
+    """What one dialect makes of a text. None: open. kinds, in order and without repetition, of so many `statements`."""
 
     kinds: tuple[str, ...]
-    count: int
+    statements: int
     writes: bool | None
     tables: frozenset[str] | None
     functions: frozenset[str] | None
@@ -40,7 +39,7 @@ class NotRead(Exception):
         self.count = count
 
 
-_KINDS: Final[dict[type[exp.Expression], str]] = {
+_KINDS: Final[dict[type[exp.Expr], str]] = {
     exp.Alter: "alter",
     exp.Analyze: "analyze",
     exp.Attach: "attach",
@@ -86,7 +85,10 @@ _COMMANDS: Final = {
 _HARMLESS_KINDS: Final = frozenset({"select", "explain", "show", "transaction", "use", "pragma"})
 _CHANGING: Final = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 _ACTING: Final = (*_CHANGING, exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Copy, exp.LoadData)
-_EFFECTS: Final = (*_ACTING, exp.Into, exp.Lock, exp.Command, exp.Set)
+_EFFECTS: Final = (*_ACTING, exp.Into, exp.Lock, exp.Set)
+_OWN: Final = (*_ACTING, exp.Select)
+"""What has a kind of its own inside of another statement."""
+
 _EXPLAIN_OPTIONS: Final = re.compile(
     r"\s*(?:\([^()]*\)|(?:analyze|verbose|extended|partitions|query\s+plan|format\s*=?\s*\w+)\b)", re.IGNORECASE
 )
@@ -129,13 +131,11 @@ def _read(text: str, dialect: str, harmless: frozenset[str], depth: int) -> Read
     count = _statements(tokens)
     try:
         roots = [root for root in reader.parser().parse(tokens, text) if _is_something(root)]
-        if len(roots) != count:
-            raise NotRead(count)
         parts = [_statement(root, dialect, harmless, depth) for root in roots]
-    except NotRead as error:
-        raise NotRead(count) from error
     except Exception:  # noqa: BLE001 - as above; a text nested too deep ends here as well
         raise NotRead(count) from None
+    if len(roots) != count:
+        raise NotRead(count)
     return joined(parts)
 
 
@@ -144,7 +144,7 @@ def joined(parts: Iterable[Reading]) -> Reading:
     listed = list(parts)
     return Reading(
         kinds=tuple(dict.fromkeys(kind for part in listed for kind in part.kinds)),
-        count=sum(part.count for part in listed),
+        statements=sum(part.statements for part in listed),
         writes=_any(part.writes for part in listed),
         tables=_union(part.tables for part in listed),
         functions=_union(part.functions for part in listed),
@@ -173,11 +173,11 @@ def _statements(tokens: Iterable[Any]) -> int:
     return count
 
 
-def _is_something(root: exp.Expression | None) -> bool:
+def _is_something(root: exp.Expr | None) -> bool:
     return root is not None and not isinstance(root, exp.Semicolon)
 
 
-def _statement(root: exp.Expression | None, dialect: str, harmless: frozenset[str], depth: int) -> Reading:
+def _statement(root: exp.Expr | None, dialect: str, harmless: frozenset[str], depth: int) -> Reading:
     if isinstance(root, exp.Command):
         return _command(root, dialect, harmless, depth)
     kind = _KINDS.get(type(root)) if root is not None else None
@@ -185,32 +185,28 @@ def _statement(root: exp.Expression | None, dialect: str, harmless: frozenset[st
         raise NotRead(None)
     if isinstance(root, exp.Pragma):
         return Reading((kind,), 1, _pragma_sets(root), frozenset(), frozenset(), unbounded=False)
-    kinds = [kind]
+    kinds = {kind: None}
     writes = kind not in _HARMLESS_KINDS
     unbounded = False
     tables: set[str] = set()
     functions: set[str] = set()
     for number, node in enumerate(root.walk()):
-        if number > _MOST_NODES:
+        if number > _MOST_NODES or isinstance(node, exp.Command):
             raise NotRead(None)
-        if isinstance(node, _EFFECTS):
-            writes = True
-            if isinstance(node, exp.Command):
-                raise NotRead(None)
-            if isinstance(node, _ACTING) and not node.find_ancestor(exp.When):
-                kinds.append(_KINDS[type(node)])
-                unbounded = unbounded or (isinstance(node, (exp.Delete, exp.Update)) and _is_unbounded(node))
-        elif isinstance(node, exp.Table):
+        if isinstance(node, exp.Table):
             tables.update(_table(node))
         elif isinstance(node, exp.Func):
             functions.update(_function(node, harmless))
-        elif isinstance(node, exp.Query) and node is not root and isinstance(root, exp.Describe):
-            kinds.append("select")
+        elif isinstance(node, _EFFECTS):
+            writes = True
+        if isinstance(node, _OWN) and not node.find_ancestor(exp.When):
+            kinds.update({_KINDS[type(node)]: None} if kind == "explain" or isinstance(node, _ACTING) else {})
+            unbounded = unbounded or (isinstance(node, (exp.Delete, exp.Update)) and _is_unbounded(node))
     if functions & REACHING:
         writes = True
     return Reading(
-        kinds=tuple(dict.fromkeys(kinds)),
-        count=1,
+        kinds=tuple(kinds),
+        statements=1,
         writes=True if writes else None if functions else False,
         tables=frozenset(tables),
         functions=frozenset(functions),
@@ -228,7 +224,7 @@ def _command(root: exp.Command, dialect: str, harmless: frozenset[str], depth: i
         if depth >= _BOUND:
             raise NotRead(None)
         inner = _read(rest, dialect, harmless, depth + 1)
-        if inner.count != 1:
+        if inner.statements != 1:
             raise NotRead(None)
         return inner._replace(kinds=tuple(dict.fromkeys((kind, *inner.kinds))))
     if not kind.isalpha():
@@ -246,7 +242,7 @@ def _pragma_sets(root: exp.Pragma) -> bool:
     return name not in READING_PRAGMAS and (bool(rest) or name in ACTING_PRAGMAS)
 
 
-def _is_unbounded(node: exp.Expression) -> bool:
+def _is_unbounded(node: exp.Expr) -> bool:
     """Tell whether no condition on any column bounds a change."""
     where = node.args.get("where")
     return where is None or where.find(exp.Column) is None
@@ -261,7 +257,7 @@ def _table(node: exp.Table) -> Iterator[str]:
 def _is_cte(table: exp.Table) -> bool:
     """Tell whether a bare name stands for a common table expression that is in sight where it stands."""
     name = table.name.lower()
-    inside: exp.Expression = table
+    inside: exp.Expr = table
     above = table.parent
     while above is not None:
         if isinstance(above, exp.With):
