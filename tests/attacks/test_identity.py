@@ -106,15 +106,13 @@ def test_an_approval_in_the_arguments_approves_nothing(tmp_path: Path) -> None:
     ran: list[Any] = []
     with opened(tmp_path, SHAPED) as guard, working(guard):
         act = every_tool(guard, ran)["execute"]
-        with pytest.raises(ActionSuspended) as caught:
-            act("x", **CLAIMS)
-        with pytest.raises(ActionSuspended):
-            act("x", handle=caught.value.handle, approved_by="kim")
-        for claims in (CLAIMS, {"handle": caught.value.handle, "approved_by": "kim"}):
-            with pytest.raises(ActionDenied, match="waits already"):
-                act("x", **claims)
-        with pytest.raises(ActionSuspended):
-            guard.resume(caught.value.handle)
+        for _ in range(2):
+            with pytest.raises(ActionSuspended) as caught:
+                act("x", **CLAIMS)
+            with pytest.raises(ActionSuspended):
+                act("x", handle=caught.value.handle, approved_by="kim")
+            with pytest.raises(ActionSuspended):
+                guard.resume(caught.value.handle)
 
         assert ran == []
 

@@ -449,12 +449,38 @@ def test_identical_retries_do_not_multiply_questions(desk):
     with it.session() as session:
         waits = it.suspended(session.carry(it.send), "hello")
         for _ in range(5):
-            assert it.refused(session.carry(it.send), "hello").reason_code == "already_waiting"
+            assert it.suspended(session.carry(it.send), "hello").handle == waits.handle
             it.engine.sweep()
         other = it.suspended(session.carry(it.send), "something else")
         it.engine.sweep()
     assert [item.handle for item in it.engine.waits()] == [waits.handle, other.handle]
     assert board.told == [(waits.handle, ("ben", "eva")), (other.handle, ("ben", "eva"))]
+
+
+def test_the_same_call_again_takes_up_the_one_that_was_approved_and_runs_it_once(desk):
+    it = desk()
+    it.enrol("ben")
+    with it.session() as session:
+        waits = it.suspended(session.carry(it.send), "hello")
+        it.say("ben", waits.handle)
+        session.carry(it.send)("hello")
+        assert it.effects == ["mail hello"]
+        again = it.suspended(session.carry(it.send), "hello")  # a new action, and a new question
+        assert again.handle != waits.handle
+        it.refused(it.bench.resume, waits.handle)
+    assert it.effects == ["mail hello"]
+
+
+def test_another_call_does_not_take_up_the_one_that_was_approved(desk):
+    it = desk()
+    it.enrol("ben")
+    with it.session() as session:
+        waits = it.suspended(session.carry(it.send), "hello")
+        it.say("ben", waits.handle)
+        it.suspended(session.carry(it.send), "hello!")
+    with it.session() as other:
+        assert it.suspended(other.carry(it.send), "hello").handle != waits.handle
+    assert it.effects == []
 
 
 def test_too_many_questions_of_one_session_are_refused(desk):

@@ -306,11 +306,15 @@ class Lives(RuleBasedStateMachine):
             self.decide_the_same_again(pick, which)
 
     def decide_the_same_again(self, pick: int, which: int) -> None:
+        """Either it is refused, or it is the one that waits which is looked at: there are not two of them."""
         seen = self.engine(which).wait(self.handle(pick))
         if seen is not None:
             number = msgspec.json.decode(seen.action.parameters)["number"]
-            answer = self.world.decide(self.world.action(seen.action.name, twin=number), which)
-            assert isinstance(answer, Denied)
+            twin = self.world.action(seen.action.name, twin=number)
+            answer = self.world.decide(twin, which)
+            assert isinstance(answer, Denied) or answer.action_id == seen.action.action_id
+            assert twin.action_id not in {item.action_id for item in self.engine(which).context(self.world.session).open}
+            self.looked(seen, answer, which)
 
     # answering
 
@@ -347,16 +351,18 @@ class Lives(RuleBasedStateMachine):
     @precondition(waits)
     @rule(pick=PICK, which=ENGINE)
     def resume(self, pick: int, which: int) -> None:
-        engine, handle = self.engine(which), self.handle(pick)
-        before = engine.wait(handle)
-        answer = engine.resume(handle)
+        handle = self.handle(pick)
+        before = self.engine(which).wait(handle)
+        self.looked(before, self.engine(which).resume(handle), which)
+
+    def looked(self, before: Wait | None, answer: Any, which: int) -> None:
         if isinstance(answer, Permit):
             assert before is not None
             assert before.action.action_id == answer.action_id
             assert before.action.name not in {"mail.send", "bank.pay"} or before.question.verdict is Verdict.STEP_UP
             assert before.question.verdict is Verdict.DEFER or before.question.nonce in self.approved
             assert self.world.clock.now() < before.question.deadline
-            assert all(engine.wait(handle) is None for handle in before.depends_on)
+            assert all(self.engine(which).wait(handle) is None for handle in before.depends_on)
             self.permitted(which, answer)
         elif isinstance(answer, Denied) and answer.reason_code == "wait_over":
             assert self.issued[answer.action_id] == 1

@@ -57,8 +57,11 @@ def policy_text(file: Path | None, home: str | None) -> tuple[Path, str]:
         file = place.folder / config.policy
     try:
         return file, file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{file}: the policy cannot be read ({error}); name a policy file") from None
+    except OSError as error:
+        why = str(error.strerror).lower()
+    except UnicodeDecodeError:
+        why = "it is not UTF-8"
+    raise PolicyError(f"{file}: the policy cannot be read: {why}; name a policy file")
 
 
 def _show(out: Terminal, name: str, item: Finding, line: str) -> None:

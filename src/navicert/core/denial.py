@@ -38,7 +38,6 @@ _CONTRACT: Final[dict[str, tuple[DenialKind, str]]] = {
     "dependency_refused": (_PERMISSION, "what it depends on was refused; tell the user"),
     "cascade_limit": (_PERMISSION, "wait until earlier actions have been decided"),
     "too_many_waiting": (_TRANSIENT, "wait until earlier actions have been decided"),
-    "already_waiting": (_TRANSIENT, "do not repeat it: the first one still waits, under the handle that you have"),
     "unstable": (_PERMISSION, "tell the user"),
     "wait_over": (_STRUCTURAL, "what became of it was told to whoever resumed it first; see `navicert show`"),
     "no_wait": (_STRUCTURAL, "use the handle as it was given, with the store in which the action waits"),

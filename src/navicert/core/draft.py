@@ -305,7 +305,7 @@ def outcome_draft(scribe: Scribe, ending: Ending) -> Draft:
     return Draft(receipt=receipt, disclosures=tuple(hidden.items), subject=subject)
 
 
-def authority_draft(  # noqa: PLR0913 - what a change of authority is made of
+def authority_draft(
     scribe: Scribe, *, receipt_id: str, now: int, subject: str, before: Authority, after: Standing, epoch: int
 ) -> Draft:
     """Return the record of a change of authority; why and by whom are disclosed beside it."""

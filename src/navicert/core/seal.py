@@ -24,20 +24,8 @@ _PLAIN: Final = bytes(code for code in range(0x20, 0x7F) if code != 0x5C)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _REQUIRED: Final[dict[str, frozenset[str]]] = {
     "decision": frozenset({"separation", "action", "requester_context", "decision"}),
-    "resolution": frozenset(
-        {
-            "separation",
-            "session",
-            "action",
-            "requester_context",
-            "decision",
-            "context",
-            "completes",
-            "deferral",
-            "revalidation",
-            "authority",
-        }
-    ),  # fmt: skip
+    "resolution": frozenset({"separation", "session", "action", "requester_context", "decision", "context"})
+    | {"completes", "deferral", "revalidation", "authority"},
     "outcome": frozenset(
         {"separation", "session", "action", "requester_context", "decision", "context", "execution", "completes"}
     ),

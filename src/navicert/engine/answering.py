@@ -19,7 +19,8 @@ from navicert.core.seal import unb64
 from navicert.core.shared import APPROVERS, AUTHORITY, restanding, wait_key
 from navicert.core.signature import PublicKey, key_id
 from navicert.engine.drive import Ask, Call, Machine
-from navicert.engine.resuming import current_wait, resuming
+from navicert.engine.resuming import resuming
+from navicert.engine.waits import current_wait
 from navicert.engine.workings import Workings, replace
 from navicert.model.authority import LADDER, Authority, Standing, Standings
 from navicert.model.commit import Commit, RowRead, RowWrite

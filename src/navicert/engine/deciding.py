@@ -20,8 +20,9 @@ from navicert.core.lifecycle import State, Step
 from navicert.core.shared import session_key
 from navicert.engine.completing import not_started, stage_completion
 from navicert.engine.drive import Ask, Call, Machine
-from navicert.engine.judging import Case, Judged, Need, forced, stage
+from navicert.engine.judging import Case, Judged, Need, Twin, forced, stage
 from navicert.engine.measuring import identify, measure
+from navicert.engine.waits import current_wait, still
 from navicert.engine.workings import RETRIES, Live, Steps, Workings, replace, safe
 from navicert.model.action import Action
 from navicert.model.commit import Commit
@@ -31,6 +32,7 @@ from navicert.model.errors import DenialKind, NavicertError, Unavailable
 from navicert.model.identity import ActionIdentity
 from navicert.model.receipt import Receipt
 from navicert.model.signals import Signals
+from navicert.model.suspension import Wait
 from navicert.ports import Conflict, Ticket
 
 Answer = Permit | Denied | Suspended
@@ -82,7 +84,9 @@ def durably(works: Workings, queue: Callable[[], Machine[Judged | Answer]]) -> M
     raise Unavailable("the session is changed by others all the time; try again")
 
 
-def _queue(works: Workings, action: Action, session_id: str | None, refused: Decision | None) -> Machine[Judged]:
+def _queue(
+    works: Workings, action: Action, session_id: str | None, refused: Decision | None
+) -> Machine[Judged | Answer]:
     """Fetch what the decision rests on until it can be judged, then judge, stage and queue it in one turn."""
     context = yield from _context(works, session_id)
     if context is None:
@@ -99,6 +103,12 @@ def _queue(works: Workings, action: Action, session_id: str | None, refused: Dec
             step = stage(works, case)
         if isinstance(step, Judged):
             return step
+        if isinstance(step, Twin):
+            wait = yield from current_wait(works, step.handle)
+            if isinstance(wait, Wait):
+                return still(wait)
+            yield from works.anew((session_key(context.session_id),))  # it is over: what is cached was older
+            continue
         case = yield from fetch(works, step, case, context)
 
 

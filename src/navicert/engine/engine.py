@@ -37,14 +37,15 @@ from navicert.engine.completing import Output, completing, extending, not_starte
 from navicert.engine.deciding import deciding, redo
 from navicert.engine.drive import Ask, Call, Machine, drive, drive_async
 from navicert.engine.mediating import Answer, Mediator
-from navicert.engine.resuming import current_wait, resuming
+from navicert.engine.resuming import resuming
+from navicert.engine.waits import current_wait
 from navicert.engine.sessions import appending, delegating, opening
 from navicert.engine.workings import Completion, Live, Ports, Settings, Workings
 from navicert.model.action import Action
 from navicert.model.authority import LADDER, Authority, Standings
 from navicert.model.commit import Commit, RowWrite
 from navicert.model.context import ContextEntry, Ended, Observed, SessionContext, UserSaid
-from navicert.model.decision import Denied, Permit
+from navicert.model.decision import Denied, Permit, Suspended
 from navicert.model.errors import ActionDenied, DenialKind, IntegrityError, NavicertError, PolicyError
 from navicert.model.identity import Claims
 from navicert.model.labels import WORST, Labels
@@ -71,12 +72,21 @@ class Engine(Mediator):
     # deciding
 
     def decide(self, action: Action, session_id: str | None) -> Answer:
-        """Judge one action of a session; never raises, and answers within the engine's deadlines."""
-        return drive(deciding(self._works, action, session_id))
+        """Judge one action of a session; never raises, and answers within the engine's deadlines.
+
+        The same action again, while the first one waits, takes that one up: nobody is asked twice, and it runs once.
+        """
+        return drive(self._decide(action, session_id))
 
     async def decide_async(self, action: Action, session_id: str | None) -> Answer:
         """Judge one action of a session, without blocking the event loop."""
-        return await drive_async(deciding(self._works, action, session_id))
+        return await drive_async(self._decide(action, session_id))
+
+    def _decide(self, action: Action, session_id: str | None) -> Machine[Answer]:
+        answer = yield from deciding(self._works, action, session_id)
+        if isinstance(answer, Suspended) and answer.action_id != action.action_id:
+            return (yield from resuming(self._works, answer.handle, take=True))
+        return answer
 
     def refuse(self, action: Action, session_id: str | None, why: str) -> Denied:
         """Record that a call could not be put into canonical form, and so cannot be judged (R1.d)."""

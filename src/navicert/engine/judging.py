@@ -58,6 +58,12 @@ class Need(Value, frozen=True, kw_only=True):
     files: Action | None = None
 
 
+class Twin(Value, frozen=True, kw_only=True):
+    """The same action waits in this session already: it is taken up, and nobody is asked twice."""
+
+    handle: str
+
+
 class Case(Value, frozen=True, kw_only=True):
     """What is judged. measured, files: by parameters. facts, answered: of an action that waited. start: where to begin.
 
@@ -175,10 +181,10 @@ def _merged(decision: Decision, touched: tuple[str, ...]) -> Decision:
     return replace(decision, verdict=verdict, rules=tuple(dict.fromkeys((*touched, *decision.rules))))
 
 
-def guarded(works: Workings, assessed: Assessed, *, waited: bool = False) -> Decision | Need:
+def guarded(works: Workings, assessed: Assessed, *, waited: bool = False) -> Decision | Need | Twin:
     """Refuse or hold what policy would let pass but the state of things does not.
 
-    Its session or a parent has ended; too much is open or waits; the same is open or waits already; it depends on what
+    Its session or a parent has ended; too much is open or waits; the same is open already, or waits (`Twin`); it depends on what
     waits. waited: it was suspended before, and may be taken up after its session has ended.
     """
     decision, context = assessed.decision, assessed.line[0]
@@ -197,7 +203,7 @@ def guarded(works: Workings, assessed: Assessed, *, waited: bool = False) -> Dec
         return decision  # what it depends on was looked at before it was judged
     twin = next((item for item in context.waiting if item.digest == action.digest), None)
     if twin is not None:
-        return forced("already_waiting", f"the same action waits already, as {twin.handle}")
+        return Twin(handle=twin.handle)
     return _held_back(works, decision, action, context)
 
 
@@ -238,13 +244,13 @@ def _held_back(works: Workings, decision: Decision, action: Action, context: Ses
     return replace(decision, depends_on=tuple(handles))
 
 
-def stage(works: Workings, case: Case) -> Judged | Need:
+def stage(works: Workings, case: Case) -> Judged | Need | Twin:
     """Judge an action and queue what follows. Under the turn; waits for nothing."""
     assessed = assess(works, case)
     if isinstance(assessed, Need):
         return assessed
     decision = assessed.decision if case.forced is not None else guarded(works, assessed)
-    if isinstance(decision, Need):
+    if not isinstance(decision, Decision):
         return decision
     if decision.verdict is Verdict.STEP_UP and (need := files_needed(works, assessed.given.action, case.files)):
         return need

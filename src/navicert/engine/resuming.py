@@ -39,6 +39,7 @@ from navicert.engine.judging import (
 )
 from navicert.engine.measuring import identify
 from navicert.engine.suspending import ask, missing_facts
+from navicert.engine.waits import current_wait, still
 from navicert.engine.workings import Workings, replace, safe
 from navicert.model.action import Action
 from navicert.model.authority import Authority, Standings
@@ -85,32 +86,6 @@ def resuming(works: Workings, handle: str, *, take: bool) -> Machine[Answer]:
         return refusal(action, "unavailable", f"`{handle}` could not be taken up, and still waits: {safe(failure)}")
 
 
-def current_wait(works: Workings, handle: str) -> Machine[Wait | Denied]:
-    """Return the wait as it stands in the journal now, or why there is none."""
-    works.same_process()
-    keys = (wait_key(handle), over_key(handle))
-    yield from works.anew(keys)
-    rows = yield from works.fetch(keys)
-    wait: Wait | None = rows[keys[0]][0]
-    over: Over | None = rows[keys[1]][0]
-    if over is not None:
-        return _over(over)
-    if wait is None:
-        return _denied("no_wait", f"there is no wait `{handle}` in this store", "")
-    return wait
-
-
-def _over(over: Over) -> Denied:
-    if over.permitted:
-        return _denied("wait_over", f"`{over.handle}` was released already, as {over.action_id}", over.action_id)
-    return _denied(over.reason_code, over.reason, over.action_id)
-
-
-def _denied(code: str, reason: str, action_id: str) -> Denied:
-    kind, following = contract(code)
-    return Denied(action_id=action_id, kind=kind, reason=reason, next_step=following, reason_code=code)
-
-
 def _queue(works: Workings, handle: str, *, take: bool) -> Machine[Judged | Answer]:
     wait = yield from current_wait(works, handle)
     if isinstance(wait, Denied):
@@ -129,7 +104,7 @@ def _queue(works: Workings, handle: str, *, take: bool) -> Machine[Judged | Answ
     refused = _refused(works, wait, answers, rows[AUTHORITY][0], now)
     refused = refused or (blocked if isinstance(blocked, Decision) else None)
     if refused is None and wait.question.verdict is Verdict.STEP_UP and not answers.approved:
-        return _still(wait)
+        return still(wait)
     identity, error = yield from identify(works, context)
     if isinstance(error, Unavailable) or (error is not None and isinstance(error.__cause__, Unavailable)):
         raise Unavailable(str(error))  # whoever could vouch for it does not answer now
@@ -225,7 +200,7 @@ def _stage(works: Workings, case: Case, again: _Again) -> Judged | Answer | Need
     if isinstance(assessed, Need):
         return assessed
     if not again.take and _running_elsewhere(works, assessed):
-        return _still(wait)  # which labels that leaves is not known here; whoever takes it up judges it
+        return still(wait)  # which labels that leaves is not known here; whoever takes it up judges it
     held = _held(works, case, assessed, again)
     if isinstance(held, Need):
         return held
@@ -237,11 +212,11 @@ def _stage(works: Workings, case: Case, again: _Again) -> Judged | Answer | Need
             return _stage(works, again_from, again)
         stricter = forced("unstable", "the required changes do not come to rest")
     decision = guarded(works, replace(assessed, decision=_escalated(wait, again.answers, stricter)), waited=True)
-    if isinstance(decision, Need):
-        return decision
+    if not isinstance(decision, Decision):  # a wait has no twin: that is asked of fresh actions only
+        return decision if isinstance(decision, Need) else still(wait)
     decision = _released(decision, assessed, wait)
     if _goes_on(works, decision, assessed, again, void=bool(void)):
-        return _still(wait)
+        return still(wait)
     if wait.rounds >= ROUNDS and decision.verdict in _ASKING:
         decision = forced("unstable", "it was asked again and again, and does not come to rest")
     if decision.verdict is Verdict.STEP_UP and (need := files_needed(works, assessed.given.action, case.files)):
@@ -310,7 +285,10 @@ def _void(works: Workings, assessed: Assessed, case: Case, again: _Again) -> str
 def _stricter(works: Workings, assessed: Assessed, case: Case, wait: Wait) -> Decision | Action:
     """Return the stricter of the current decision and that on the submission's state (R6.b); or what to begin from."""
     current = assessed.given.action
-    then = replace(wait.given, action=current, facts=case.facts, answered=case.answered)
+    # what was not known then is what it waited for: it counts as it is known now
+    known = {fact.name for fact in wait.given.context.facts if not fact.conflicting}
+    learned = tuple(fact for fact in assessed.given.context.facts if fact.name not in known)
+    then = replace(wait.given, action=current, facts=(*case.facts, *learned), answered=case.answered)
     old = evaluate(then, works.policy)
     for _ in range(ROUNDS):
         if old.effective is None:
@@ -343,20 +321,6 @@ def _same(works: Workings, decision: Decision, assessed: Assessed, wait: Wait) -
         and works.policy.hashes(decision.rules) == question.rules
         and assessed.given.action.digest == question.digest
         and (question.verdict is Verdict.DEFER or question.labels.covers(assessed.given.labels))
-    )
-
-
-def _still(wait: Wait) -> Suspended:
-    question = wait.question
-    return Suspended(
-        action_id=wait.action.action_id,
-        verdict=question.verdict,
-        handle=wait.handle,
-        reason=wait.reason,
-        reason_code=wait.reason_code,
-        deadline=question.deadline,
-        receipt_id=wait.receipt_id,
-        rules=tuple(rule for rule, _ in question.rules),
     )
 
 

@@ -21,7 +21,7 @@ from navicert.syntax import Spans
 
 SEVERITY: Final[Mapping[str, str]] = {
     "NV101": "warning", "NV102": "error", "NV103": "warning", "NV104": "warning",
-    "NV111": "note", "NV112": "warning", "NV113": "warning", "NV114": "note",
+    "NV111": "note", "NV112": "warning", "NV113": "warning", "NV114": "note", "NV115": "warning",
     "NV121": "warning", "NV122": "note", "NV123": "note",
     "NV131": "warning", "NV132": "warning", "NV133": "warning", "NV134": "warning",
     "NV141": "warning", "NV142": "error", "NV143": "note", "NV144": "note", "NV145": "error",
@@ -53,6 +53,11 @@ class Book:
         self.spans = spans
         self.profiles: dict[str, ToolProfile] = {item.tool: item for item in policy.tools}
         self.deciding = [rule for rule in policy.rules if rule.decision is not None]
+        self._effects = {rule.id: self._effects_of(rule) for rule in policy.rules}
+        self._names = {
+            rule.id: [None if (names := listed(rule, field)) is None else _folded(names) for field in sorted(NAMES)]
+            for rule in policy.rules
+        }
 
     def finding(self, code: str, rule: Rule | None, way: str, what: str, *, why: str, write: str) -> Finding:
         """Return a finding at a key (`match.resource`); of a rule without this key, at the rule."""
@@ -82,16 +87,16 @@ class Book:
 
     def meet(self, one: Rule, other: Rule) -> bool:
         """Tell whether two rules could concern the same action; False only where they certainly do not."""
-        if not self.effects(one) & self.effects(other):
+        if self._effects[one.id].isdisjoint(self._effects[other.id]):
             return False
-        for field in NAMES:
-            ours, theirs = listed(one, field), listed(other, field)
-            if ours is not None and theirs is not None and not _folded(ours) & _folded(theirs):
-                return False
-        return True
+        pairs = zip(self._names[one.id], self._names[other.id], strict=True)
+        return not any(ours is not None and theirs is not None and ours.isdisjoint(theirs) for ours, theirs in pairs)
 
     def effects(self, rule: Rule) -> set[Effect]:
         """Return every effect that an action can have which the rule matches."""
+        return self._effects[rule.id]
+
+    def _effects_of(self, rule: Rule) -> set[Effect]:
         tools = full_names(rule)
         if tools and tools <= self.profiles.keys():
             found = {self.profiles[name].effect for name in tools}

@@ -20,9 +20,10 @@ _OTHER: Final = "evil.example"
 
 def holes(book: Book) -> Iterator[Finding]:
     """Find paths that `..` leads out of, and destinations that a rule permits besides those that are meant."""
+    careful = [rule for rule in book.policy.rules if _looks_for_dots(rule)]
     for rule in book.policy.rules:
         for item in rule.match:
-            if _is_path(book, rule, item) and not _looks_for_dots(book, rule):
+            if _is_path(book, rule, item) and not any(other is rule or book.meet(rule, other) for other in careful):
                 yield _dots(book, rule, item)
             if permits(rule) and not inverted(item) and _is_address(book, rule, item) and not _closed(book, rule, item):
                 yield from _reached(book, rule, item)
@@ -50,15 +51,11 @@ def _is_path(book: Book, rule: Rule, item: Condition) -> bool:
     return is_prefix and _plays(book, rule, item, "resource", _PATHS)
 
 
-def _looks_for_dots(book: Book, rule: Rule) -> bool:
-    """Tell whether this rule, or one that may concern the same action, looks for `..` or takes it out."""
-    return any(
-        (other is rule or book.meet(rule, other))
-        and (
-            any(dots in str(item.value) for item in other.match for dots in ("..", r"\.\.", r"\.{2"))
-            or any(edit.edit is Edit.PREFIX for edit in other.modifications)
-        )
-        for other in book.policy.rules
+def _looks_for_dots(rule: Rule) -> bool:
+    """Tell whether the rule looks for `..`, or takes it out."""
+    texts = [str(item.value) for item in rule.match]
+    return any(dots in text for text in texts for dots in ("..", r"\.\.", r"\.{2")) or any(
+        edit.edit is Edit.PREFIX for edit in rule.modifications
     )
 
 
@@ -134,11 +131,12 @@ def _around(item: Condition, sample: str) -> str | None:
 
     Only where the pattern fixes what stands there: one that leaves the name open is meant to.
     """
-    address = _ADDRESS.fullmatch(sample)
+    address = _ADDRESS.match(sample)
     if not address or not holds(item, sample):
         return None
     after, before = f"{sample}.{_OTHER}", f"evil{sample}" if "://" not in sample else f"https://{_OTHER}/{sample}"
-    if holds(item, after) and not any(holds(item, sample[:-1] + other) for other in _others(sample[-1])):
+    whole = address[0] == sample  # what stands after a `/` is a path on the same host
+    if whole and holds(item, after) and not any(holds(item, sample[:-1] + other) for other in _others(sample[-1])):
         return after
     fixed = sample[0].isalnum() and not any(holds(item, other + sample[1:]) for other in _others(sample[0]))
     return before if fixed and holds(item, before) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
@@ -11,8 +11,14 @@ from navicert.lint.book import Book, Finding, full_names, holds, implies, invert
 from navicert.model.decision import Classification
 from navicert.model.policy import Operator, Rule
 
-MEASURED: Final = frozenset({"protected", "sensitive_categories", "sensitive_level"})
-"""The signals that the built-in detectors give."""
+MEASURED: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("protected", "sensitive_categories", "sensitive_level"), ""),
+    **dict.fromkeys(
+        ("sql_kinds", "sql_statements", "sql_writes", "sql_tables", "sql_functions", "sql_unbounded"), "sql"
+    ),
+    **dict.fromkeys(("shell_programs", "shell_writes", "shell_inline_code", "shell_dynamic", "shell_parsed"), "shell"),
+}
+"""The signals that the built-in detectors give → the category of the tools for which they do; empty: for all."""
 _FACTS: Final = "context.facts."
 _SIGNALS: Final = "signals."
 
@@ -26,10 +32,14 @@ def reach(book: Book) -> Iterator[Finding]:
             shadowed.add(rule.id)
             yield _shadowed(book, rule, first)
     reported: set[frozenset[str]] = set()
-    for later, rule in reversed(list(enumerate(book.deciding))):
-        for other in book.deciding[:later] + book.deciding[later + 1 :]:
+    peers: dict[int, list[Rule]] = {}
+    for rule in book.deciding:
+        peers.setdefault(rule.priority, []).append(rule)
+    for rule in reversed(book.deciding):
+        for other in peers[rule.priority]:
             pair = frozenset({rule.id, other.id})
-            if pair not in reported and rule.id not in shadowed and _conflict(rule, other) and implies(rule, other):
+            certain = other is not rule and _conflict(rule, other) and book.meet(rule, other) and implies(rule, other)
+            if certain and rule.id not in shadowed and pair not in reported:
                 reported.add(pair)
                 yield _conflicting(book, rule, other)
     for rule in book.policy.rules:
@@ -37,12 +47,17 @@ def reach(book: Book) -> Iterator[Finding]:
 
 
 def _shadows(book: Book, other: Rule, rule: Rule) -> bool:
-    if other is rule or not implies(rule, other):
+    if not book.meet(rule, other):
         return False
     if other.classification is Classification.FORBIDDEN:
-        first = book.deciding.index(other) < book.deciding.index(rule)
-        return rule.classification is not Classification.FORBIDDEN or first
-    return other.priority > rule.priority and rule.classification is not Classification.FORBIDDEN
+        both = rule.classification is Classification.FORBIDDEN
+        return other is not rule and implies(rule, other) and not (both and _stands_before(book, rule, other))
+    above = other.priority > rule.priority and rule.classification is not Classification.FORBIDDEN
+    return above and implies(rule, other)
+
+
+def _stands_before(book: Book, one: Rule, other: Rule) -> bool:
+    return book.deciding.index(one) < book.deciding.index(other)
 
 
 def _shadowed(book: Book, rule: Rule, first: Rule) -> Finding:
@@ -65,7 +80,7 @@ def _said(rule: Rule) -> str:
 
 
 def _conflict(one: Rule, other: Rule) -> bool:
-    if one.priority != other.priority or Classification.FORBIDDEN in {one.classification, other.classification}:
+    if Classification.FORBIDDEN in {one.classification, other.classification}:
         return False
     if one.decision is not other.decision:
         return True
@@ -142,6 +157,7 @@ def names(book: Book) -> Iterator[Finding]:
                     yield _unknown_fact(book, rule, name)
             elif field.startswith(_SIGNALS) and field.removeprefix(_SIGNALS) not in MEASURED:
                 yield _unknown_signal(book, rule, field.removeprefix(_SIGNALS))
+        yield from _of_others(book, rule)
         yield from _undeclared(book, rule)
     for name in sorted(known - used):
         yield book.finding(
@@ -174,6 +190,22 @@ def _unknown_signal(book: Book, rule: Rule, name: str) -> Finding:
         why="without a detector of your own the rule is never determined, and what hangs on it is DEFER",
         write=f"write one of {shown(MEASURED)}, or remove the condition",
     )
+
+
+def _of_others(book: Book, rule: Rule) -> Iterator[Finding]:
+    """A signal that only tools of a category have, in a rule that every other tool of its effects meets as well."""
+    asked = [item.field.removeprefix(_SIGNALS) for item in rule.match if item.field.startswith(_SIGNALS)]
+    category = next((of for name in asked if (of := MEASURED.get(name))), None)
+    if category and all(item.field == "effect" or item.field.startswith(_SIGNALS) for item in rule.match):
+        name = next(name for name in asked if MEASURED.get(name))
+        yield book.finding(
+            "NV115",
+            rule,
+            f"match.{_SIGNALS}{name}",
+            f"only tools of the category `{category}` have the signal `{name}`, and this rule concerns others too",
+            why="for every other tool the rule is undetermined, and what hangs on it is DEFER",
+            write=f"`category: {category}` in the match",
+        )
 
 
 def _undeclared(book: Book, rule: Rule) -> Iterator[Finding]:

@@ -104,8 +104,8 @@ class ContextPart(Value, frozen=True, kw_only=True):
 class DeferralPart(Value, frozen=True, kw_only=True):
     """A wait: its handle, why, and when it ends in DENY. In a resolution: how and when it was resolved (R4.g, R5).
 
-    method: `approval`, `facts`, `reevaluation`, `timeout`, `denial`, `dependency`, `authority`, `identity`. attempts:
-    how many attempts to find out facts were made. facts: commitment to them, each with source, time and problem.
+    method: `approval`, `facts`, `reevaluation`, `escalation`, `timeout`, `denial`, `dependency`, `authority` or
+    `identity`. attempts: to find out facts, how many. facts: commitment to them, each with source, time and problem.
     """
 
     handle: str

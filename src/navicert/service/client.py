@@ -342,9 +342,12 @@ def _unavailable(action_id: str, why: str) -> Denied:
 
 
 def _must_be(permit: Permit, action: Action, session_id: str | None) -> None:
-    """Raise `Nonsense` unless the permit is for this action, and its bytes are those that were judged."""
+    """Raise `Nonsense` unless the permit is for this action, and its bytes are those that were judged.
+
+    It may have another id: the same action was asked for before, and waited.
+    """
     _must_hash(permit)
-    same = (permit.action_id, permit.tool, permit.operation) == (action.action_id, action.tool, action.operation)
+    same = (permit.tool, permit.operation) == (action.tool, action.operation)
     if not same or (session_id is not None and permit.session_id != session_id):
         raise wire.Nonsense("the owner permitted another action than the one that was asked for")
     if not permit.modified and permit.parameters != action.parameters:

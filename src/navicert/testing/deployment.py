@@ -120,7 +120,7 @@ def open_bench(  # noqa: PLR0913 - one argument per port
             clock=a_clock,
             ids=some_ids,
             verifier=verifier(DevelopmentIdentity(config.service)),
-            detectors=detectors((protected, ParameterPatterns())),
+            detectors=detectors((protected, ParameterPatterns(), SqlAnalyser(), ShellAnalyser())),
             classifiers=classifiers((PatternClassifier(),)),
             resolvers=resolvers(make_resolvers()),
             contents=FileDigests(),

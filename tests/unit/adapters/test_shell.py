@@ -1,4 +1,4 @@
-"""The shell analyser: every program that would execute is named, or the finding says that there is more than it names."""
+"""The shell analyser: every program that would execute is named, or the finding says that there is more."""
 
 from __future__ import annotations
 
@@ -199,10 +199,11 @@ def test_without_the_parser_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     assert look("ls", ()) == Finding()
 
 
-PIECES = (
-    "pa pb pc echo cat env xargs nice nohup command exec eval \n ; && || | & ( ) $( ` \" ' \\ # $x ${x:- } <<E \nE\n <<'E' <<< <("
-    " >o > if while case [[ ]] (( )) ! time x= A=1 $(( -c * {a,b} $' \\x70 p a - -- E f() @( ;;"
-).split(" ")
+TEXT = r"""
+    pa pb pc echo cat env xargs nice nohup command exec eval ; && || | & ( ) $( ` " ' \ # $x ${x:- } <<< <( >o >
+    if while case [[ ]] (( )) ! time x= A=1 $(( -c * {a,b} $' \x70 p a - -- E f() @( ;; <<E <<'E'
+"""
+PIECES = [*TEXT.split(), "\n", "\nE\n", "\\\n"]
 FRAMES = [
     "%s",
     "echo %s",

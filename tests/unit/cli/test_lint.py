@@ -89,7 +89,7 @@ def test_a_file_that_is_not_there_is_said_in_one_line(tmp_path):
     result = call("lint", str(tmp_path / "none.yaml"))
 
     assert (result.exit_code, result.stdout) == (3, "")
-    assert "none.yaml: the policy cannot be read" in result.stderr
+    assert "none.yaml: the policy cannot be read: no such file or directory; name a policy file" in result.stderr
 
 
 def test_without_a_file_it_looks_at_the_policy_of_the_home(read):

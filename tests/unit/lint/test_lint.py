@@ -142,6 +142,10 @@ def test_what_reads_or_has_a_condition_is_bounded(match, expected):
         (r"{matches: '^https://api\.example\.com/'}", None),
         (r"{matches: '(?i)^[a-z.]+@(shop|bank)\.example'}", "a@shop.example.evil.example"),
         (r"{matches: '^[a-z.]+@(shop|bank)\.example$'}", None),
+        (r"{matches: 'https://api\.example\.com/'}", "https://evil.example/https://api.example.com/"),
+        (r"{matches: 'api\.example\.com/v1'}", "evilapi.example.com/v1"),
+        (r"{matches: '(^|\.)example\.com$'}", None),
+        (r"{matches: '^.*example\.com$'}", None),
         (r"{matches: '^ana@example\.com$|ben@example\.com'}", "ben@example.com.evil.example"),
         (r"{matches: '^.+@.+\..+$'}", None),  # any address at all: that is meant
         (r"{matches: '^[^@]+@[a-z.]+$'}", None),
@@ -250,6 +254,20 @@ def test_a_defer_is_without_end_only_where_nobody_is_asked_and_nothing_found_out
 )
 def test_who_is_asked_is_remarked_on_where_it_is_grave(rule, expected):
     assert codes(rule) == expected
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ("signals: {shell_dynamic: true}", ["NV115"]),
+        ("category: shell, signals: {shell_dynamic: true}", []),
+        ("tool: shell, signals: {shell_dynamic: true}", []),
+        ("signals: {protected: true}", []),
+        ("parameters: {sql: {exists: true}}, signals: {sql_writes: true}", []),
+    ],
+)
+def test_a_signal_of_some_tools_is_remarked_on_where_the_rule_concerns_all(match, expected):
+    assert codes(f"{{id: a, match: {{{match}}}, decision: DENY}}") == expected
 
 
 def test_findings_point_at_the_key_and_stand_in_file_order():

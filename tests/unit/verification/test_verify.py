@@ -78,7 +78,7 @@ def code(entries, believed=None, **expected):
 def forged(change):
     """Return the honest log after `change`, everything in it signed and chained anew by one who holds the keys."""
     changed = [copy.deepcopy(plain) for plain in plains(log())]
-    return resigned(change(changed) or changed, own_key)
+    return resigned(change(changed) or changed, own_key, originals=plains(log()))
 
 
 # the honest log
@@ -109,6 +109,21 @@ def test_later_keys_may_be_certified_in_the_log_alone():
 
 def test_an_empty_log_passes_and_says_so():
     assert verify_log((), trust()).entries == 0
+
+
+def test_delegation_as_version_0_1_wrote_it_passes():
+    """It said nothing of what conveyed a link; whatever else stands there must be a keyed digest, or `asserted`."""
+
+    def links(entries):
+        return [link for plain in entries for link in plain.get("requester_context", {}).get("delegation", ())]
+
+    def asserted(entries):
+        assert {link["evidence"] for link in links(entries)} == {"asserted"}
+        for link in links(entries):
+            del link["evidence"]
+
+    assert code(forged(asserted)) is None
+    assert code(forged(lambda entries: links(entries)[0].update(evidence="trust me"))) == "schema"
 
 
 # every field of every kind

@@ -251,10 +251,13 @@ def _operands(look: Look, base: str, wrapper: _Wrapper, rest: Words) -> tuple[in
             _text_of(look, word, rest[at + 1 :], wrapper.command)
             return None, replaced
         elif word[:1] == "-" and word != "--" and (word != "-" or "-" in wrapper.flags.split()):
+            attached = word.removeprefix("--replace=").removeprefix("-I")
             if _takes_next(look, base, wrapper, word):
                 at += 1
                 if word in {"-I", "--replace"} and at < len(rest):
                     replaced = rest[at] or replaced
+            elif base == "xargs" and attached not in {word, ""}:
+                replaced = attached
         elif wrapper.assigns and (found := _ASSIGNMENT.fullmatch(word)):
             assigned(look, found[1], found[2])
         elif word != "--":

@@ -34,7 +34,7 @@ DIALECTS: Final = ("postgres", "sqlite", "mysql")
 _NOT_SQL: Final = Finding()
 _UNKNOWN: Final = Finding(looked=False)
 _NAME: Final = re.compile(r"[A-Za-z_][\w.-]{0,62}", re.ASCII)
-_TREACHEROUS: Final = re.compile(r"/\*M?!|\{#|[\x00-\x08\x0b-\x1f\x7f]")
+_TREACHEROUS: Final = re.compile(r"/\*M?!|\{#|[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 """What one reader takes for a comment and another executes (`/*! … */`), and characters that no SQL needs."""
 
 
@@ -74,7 +74,7 @@ class SqlAnalyser:
             return _NOT_SQL
         if named is None and profile is not None:
             named = [name for name in parameters if name not in profile.content]
-        texts = list(_texts(parameters, named or ()))
+        texts = [text.replace("\r\n", "\n") for text in _texts(parameters, named or ())]
         if not texts or sum(map(len, texts)) > LIMIT or any(_TREACHEROUS.search(text) for text in texts):
             return _UNKNOWN
         readings = [self._agreed(text) for text in texts]
