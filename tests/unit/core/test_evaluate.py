@@ -526,7 +526,8 @@ def test_a_rule_that_denies_everything_at_the_top_always_denies_and_one_below_ch
 
     under = msgspec.structs.replace(policy, rules=(*policy.rules, Rule(id="low", decision=DENY, priority=low)))
     after = decide(given, under)
-    if before.rules and before.reason_code == "rule":
+    # where the posture permitted and a supervisor is asked, the rule below is the first to decide
+    if before.rules and before.reason_code == "rule" and before.rules != ("navicert.supervision",):
         assert (after.verdict, after.rules) == (before.verdict, before.rules)
     assert after.verdict not in FREE or before.verdict in FREE
 
