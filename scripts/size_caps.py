@@ -65,7 +65,8 @@ def summary(sizes: Sizes) -> str:
     median = int(statistics.median(sizes.source.values())) if sizes.source else 0
     note = f" (note: above {MEDIAN})" if median > MEDIAN else ""
     return (
-        f"   source {sum(sizes.source.values())} lines ({sum(sizes.written.values())} not blank) in {len(sizes.source)} files, median {median}{note};"
+        f"   source {sum(sizes.source.values())} lines ({sum(sizes.written.values())} not blank) in"
+        f" {len(sizes.source)} files, median {median}{note};"
         f" model and core {total_of(sizes.written, 'model', 'core')}; tests {sum(sizes.tests.values())}"
     )
 

@@ -22,6 +22,7 @@ from navicert.adapters.sign.file_key import new_key
 from navicert.adapters.store.vault import Vault
 from navicert.assemble import Home, read_trust
 from navicert.audit import audit, open_archive, package_of, verify_package
+from navicert.core.accumulate import accumulate
 from navicert.core.answers import statement_bytes
 from navicert.core.canonical import state_bytes
 from navicert.core.seal import b64, commit_to, disclosure, unb64
@@ -92,35 +93,48 @@ def at_the_end(entries, plain, **changes):
 # what a log alone shows
 
 
+def throughout(entries, wanted, change):
+    """Change a resolution and its outcome alike, so that they agree with each other."""
+    resolved = first(entries, wanted)
+    for plain in (resolved, first(entries, lambda p: p.get("completes") == digest(resolved))):
+        change(plain)
+
+
 def another_identity(entries):
-    first(entries, by("approval"))["requester_context"]["human"] = NOBODY
+    throughout(entries, by("approval"), lambda plain: plain["requester_context"].update(human=NOBODY))
 
 
 def wider_scope(entries):
-    first(entries, by("facts"))["requester_context"]["scope"] = ["everything.*"]
+    throughout(entries, by("facts"), lambda plain: plain["requester_context"].update(scope=["everything.*"]))
 
 
 def more_roles(entries):
-    first(entries, by("approval"))["requester_context"]["roles"].append("admin")
+    throughout(entries, by("approval"), lambda plain: plain["requester_context"]["roles"].append("admin"))
 
 
 def another_agent(entries):
-    first(entries, by("approval"))["requester_context"]["agent"] = "other"
+    throughout(entries, by("approval"), lambda plain: plain["requester_context"].update(agent="other"))
 
 
-def no_delegation(entries):
-    """The chain of delegation is part of the identity: it can be neither left out nor made up."""
-    first(entries, by("approval"))["requester_context"]["delegation"] = [
-        {"delegator": "a", "delegatee": "b", "scope": ["*"], "issued_at": EARLIER, "evidence": "asserted"}
-    ]
+def another_service(entries):
+    throughout(entries, by("approval"), lambda plain: plain["requester_context"].update(service="other"))
+
+
+def other_evidence(entries):
+    throughout(entries, by("approval"), lambda plain: plain["requester_context"].update(evidence=NOBODY))
+
+
+def a_made_up_delegation(entries):
+    link = {"delegator": "a", "delegatee": "b", "scope": ["*"], "issued_at": EARLIER, "evidence": "asserted"}
+    throughout(entries, by("approval"), lambda plain: plain["requester_context"].update(delegation=[link]))
 
 
 def another_action(entries):
-    first(entries, by("approval"))["action"]["digest"] = NOBODY
+    throughout(entries, by("approval"), lambda plain: plain["action"].update(digest=NOBODY))
 
 
 def another_tool(entries):
-    first(entries, by("approval"))["action"]["operation"] = "launch"
+    throughout(entries, by("approval"), lambda plain: plain["action"].update(operation="launch"))
 
 
 def another_handle(entries):
@@ -321,7 +335,9 @@ FORGED = {
     wider_scope: "pairing",
     more_roles: "pairing",
     another_agent: "pairing",
-    no_delegation: "pairing",
+    another_service: "pairing",
+    other_evidence: "pairing",
+    a_made_up_delegation: "pairing",
     another_action: "pairing",
     another_tool: "pairing",
     another_handle: "pairing",
@@ -676,6 +692,36 @@ def test_a_context_tells_the_same_resolutions_as_the_log(tmp_path):
     with pytest.raises(VerificationError) as refused:
         audit(folder)
     assert refused.value.code == "context_mismatch"
+
+
+def test_a_resolution_without_a_receipt_is_found(tmp_path):
+    """By one who holds the store's key: a wait that ended in the context alone, behind the newest receipt."""
+    folder = copied(tmp_path)
+    home = Home(folder)
+    vault = Vault(read_secret(home.store_key))
+    with open_archive(home) as archive:
+        wait = archive.waits()[0]
+        before = archive.session(wait.question.session_id)
+    entry = Resolution(
+        handle=wait.handle, action_id=wait.action.action_id, name=wait.action.name, digest=wait.action.digest,
+        verdict=Verdict.ALLOW, owner="eng_other", at=before.last_at,
+    )  # fmt: skip
+    after = accumulate(before, entry)
+    with closing(sqlite3.connect(home.store, isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO entry VALUES (?, ?, ?)",
+            (
+                before.session_id,
+                after.length,
+                vault.seal(f"entry/{before.session_id}/{after.length}", state_bytes(entry)),
+            ),
+        )
+        key = f"session/{before.session_id}"
+        ((version,),) = connection.execute("SELECT version FROM row WHERE key = ?", (key,)).fetchall()
+        sealed = vault.seal(f"row/{key}/{version}", state_bytes(after))
+        connection.execute("UPDATE row SET value = ? WHERE key = ?", (sealed, key))
+    with pytest.raises(VerificationError, match="has no receipt"):
+        audit(folder)
 
 
 def test_a_released_wait_without_an_outcome_is_open(tmp_path):

@@ -313,7 +313,9 @@ class Lives(RuleBasedStateMachine):
             twin = self.world.action(seen.action.name, twin=number)
             answer = self.world.decide(twin, which)
             assert isinstance(answer, Denied) or answer.action_id == seen.action.action_id
-            assert twin.action_id not in {item.action_id for item in self.engine(which).context(self.world.session).open}
+            assert twin.action_id not in {
+                item.action_id for item in self.engine(which).context(self.world.session).open
+            }
             self.looked(seen, answer, which)
 
     # answering

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 def verb(folder: Path, again: bool, home: str | None, as_json: bool) -> int:
     """Make a demo in FOLDER (default: navicert-demo), and let an agent loose in it.
 
-    There is a policy, files, a database, a mail server and a web service. A scripted agent tries twelve things. Three of
-    them wait: a person approves one from another process, a missing fact is found out, and one times out. Then the world
-    is asked, behind navicert's back, what really happened. Everything runs on this machine: no model, no network. Nothing that exists is overwritten.
+    There is a policy, files, a database, a mail server and a web service. A scripted agent tries twelve things. Three
+    of them wait: a person approves one from another process, a missing fact is found out, and one times out. Then the
+    world is asked, behind navicert's back, what really happened. Everything runs on this machine: no model, no network.
+    Nothing that exists is overwritten.
     """
     start = monotonic()
     del home  # the demonstration has a home of its own

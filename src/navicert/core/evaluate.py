@@ -38,7 +38,7 @@ def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
     """Return the decision on one action; for MODIFY, `effective` holds the parameters to judge next."""
     action = given.action
     authority = given.shared.authority
-    if authority in _STOPPED:
+    if authority in _STOPPED:  # step 0
         return _deny(f"authority_{authority.value}", f"the authority to act is {authority.value}")
     profile = policy.profile(action.name, action.profile)
     if profile is None:
@@ -49,8 +49,16 @@ def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
     for value in role_values(profile, "destination", subject.parameters):
         if type(value) is str and ambiguous(value):
             return _deny("destination_ambiguous", "a destination holds characters that disguise where it leads")
-    candidates = policy.candidates(action.tool, action.operation)
+    decision = _by_rules(given, policy, subject)
+    if decision.verdict is Verdict.ALLOW and _supervised(authority, profile.effect):
+        return _supervision(decision, policy.supervision, given.answered)
+    return decision  # step 6
 
+
+def _by_rules(given: EvaluationInput, policy: CompiledPolicy, subject: Subject) -> Decision:
+    """Steps 1 to 4: what the rules say, or the posture where none matches."""
+    action, profile = given.action, subject.profile
+    candidates = policy.candidates(action.tool, action.operation)
     open_forbidden: list[CompiledRule] = []
     for item in candidates.forbidden:  # step 1
         outcome = item.matches(subject)
@@ -85,9 +93,7 @@ def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
             classification=Classification.CONTEXT_DEFER,
             rules=baseline.rules,
         )
-    if baseline.verdict is Verdict.ALLOW and _supervised(authority, profile.effect):
-        return _supervision(baseline, policy.supervision, given.answered)
-    return baseline  # step 6
+    return baseline
 
 
 def lowered(given: EvaluationInput, policy: CompiledPolicy) -> tuple[Authority, str] | None:
@@ -299,7 +305,7 @@ def _defer(code: str, items: list[CompiledRule], subject: Subject) -> Decision:
     fields = tuple(dict.fromkeys(name for item in items for name in item.undetermined_fields(subject)))
     rules = [item.rule for item in items]
     timeouts = [rule.timeout_s for rule in rules if rule.timeout_s is not None]
-    # people can answer what waits, not what forbids or permits: they are asked where every rule here is theirs to answer
+    # people answer what asks or waits, not what forbids or permits: they are asked where that is all there is
     people = rules if all(rule.decision in _ASKING and rule.approvers for rule in rules) else []
     return Decision(
         verdict=Verdict.DEFER,

@@ -23,11 +23,11 @@ from navicert import Guard
 from navicert.adapters.store.archive import Archive, receipt_of
 from navicert.assemble import Home, make_home
 from navicert.audit import open_archive
-from navicert.syntax import read_policy
 from navicert.demo.agent import Attempt, ask, work
 from navicert.demo.tools import make_tools
 from navicert.demo.world import World
 from navicert.model.suspension import Approver, Vote, Wait
+from navicert.syntax import read_policy
 from navicert.verification.disclosed import EFFECTIVE, PARAMETERS, REASON
 
 

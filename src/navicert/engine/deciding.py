@@ -151,7 +151,8 @@ def digest_files(works: Workings, action: Action) -> Machine[dict[str, str]]:
     names = [leaf for leaf in leaves(named) if isinstance(leaf, str) and len(leaf) < 4096]
     if not names:
         return {}
-    (answer,) = yield Ask((Call("contents", lambda: contents.digest(names), False),), works.settings.measure_s)
+    call = Call("contents", lambda: contents.digest(names), inline=False)
+    (answer,) = yield Ask((call,), works.settings.measure_s)
     found: object = answer.value
     if not isinstance(found, dict) or not all(isinstance(key, str) and isinstance(found[key], str) for key in found):
         return dict.fromkeys(names, "unreadable") if answer.error is not None else {}

@@ -38,8 +38,8 @@ from navicert.engine.deciding import deciding, redo
 from navicert.engine.drive import Ask, Call, Machine, drive, drive_async
 from navicert.engine.mediating import Answer, Mediator
 from navicert.engine.resuming import resuming
-from navicert.engine.waits import current_wait
 from navicert.engine.sessions import appending, delegating, opening
+from navicert.engine.waits import current_wait
 from navicert.engine.workings import Completion, Live, Ports, Settings, Workings
 from navicert.model.action import Action
 from navicert.model.authority import LADDER, Authority, Standings

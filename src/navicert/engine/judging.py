@@ -184,8 +184,8 @@ def _merged(decision: Decision, touched: tuple[str, ...]) -> Decision:
 def guarded(works: Workings, assessed: Assessed, *, waited: bool = False) -> Decision | Need | Twin:
     """Refuse or hold what policy would let pass but the state of things does not.
 
-    Its session or a parent has ended; too much is open or waits; the same is open already, or waits (`Twin`); it depends on what
-    waits. waited: it was suspended before, and may be taken up after its session has ended.
+    Its session or a parent has ended; too much is open or waits; the same is open already, or waits (`Twin`); it
+    depends on what waits. waited: it was suspended before, and may be taken up after its session has ended.
     """
     decision, context = assessed.decision, assessed.line[0]
     action, rows = assessed.given.action, assessed.rows

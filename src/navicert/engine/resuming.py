@@ -14,7 +14,6 @@ from typing import Final
 
 from navicert.core.accumulate import accumulate
 from navicert.core.answers import Answers, hear
-from navicert.core.denial import contract
 from navicert.core.draft import Judgement, Resolved, permits, policy_part, resolution_draft
 from navicert.core.evaluate import evaluate, labels_by_rule
 from navicert.core.shared import APPROVERS, AUTHORITY, authority_of, over_key, session_key, subjects, wait_key
@@ -44,7 +43,7 @@ from navicert.engine.workings import Workings, replace, safe
 from navicert.model.action import Action
 from navicert.model.authority import Authority, Standings
 from navicert.model.context import Fact, Resolution, SessionContext
-from navicert.model.decision import Decision, Denied, Suspended, Verdict
+from navicert.model.decision import Decision, Denied, Verdict
 from navicert.model.errors import Unavailable
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.identity import ActionIdentity

@@ -54,7 +54,7 @@ Steps = Generator[Ask | Await, Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """What an engine has of the world. resolvers: by the kind of source; contents: None where no file can be looked at."""
+    """What an engine has of the world. resolvers: by the kind of source. contents: None where no file is looked at."""
 
     journal: Journal
     clock: Clock

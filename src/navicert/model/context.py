@@ -39,7 +39,7 @@ class OpenAction(Value, frozen=True, kw_only=True):
 
 
 class Waiting(Value, frozen=True, kw_only=True):
-    """An action of the session that waits. resources: what it would write. depth: how many waits it hangs on, and it."""
+    """An action of the session that waits. resources: what it would write. depth: how many waits hang together."""
 
     handle: str
     action_id: str

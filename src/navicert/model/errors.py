@@ -67,7 +67,7 @@ class ActionDenied(NavicertError):
     reason_code: stable word for machines (docs/reference/denials.md). rules: ids of the rules that refused.
     """
 
-    def __init__(  # noqa: PLR0913 - the members of the denial contract
+    def __init__(
         self, *, kind: DenialKind, reason: str, next_step: str, action_id: str, receipt_id: str | None = None,
         reason_code: str = "", rules: tuple[str, ...] = (),
     ) -> None:  # fmt: skip

@@ -18,8 +18,9 @@ class SharedFacts(Value, frozen=True, kw_only=True):
     """What no single session holds, as read for this action.
 
     sticky: labels that follow this human and agent between sessions. stored: labels of the resources that the action
-    names. authority: the strictest state that concerns this action. tallies: `rate|agent|3600` or `total|human|86400` → the count, or the sum in millionths, of earlier permitted
-    actions of this operation in that window (for `destination`: the highest over the action's destinations).
+    names. authority: the strictest state that concerns this action. tallies: `rate|agent|3600` or `total|human|86400` →
+    the count, or the sum in millionths, of earlier permitted actions of this operation in that window (for
+    `destination`: the highest over the action's destinations).
     """
 
     sticky: Labels = NOTHING

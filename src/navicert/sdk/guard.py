@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
 from time import monotonic
@@ -29,7 +28,6 @@ from navicert.sdk.wrap import Governed
 F = TypeVar("F", bound=Callable[..., Any])
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _LOOK_S: Final = 1.0
-_HELD: Final = 1_024
 Names = str | tuple[str, ...] | list[str]
 Returns = str | dict[str, Any] | Labels | None
 
@@ -69,7 +67,6 @@ class Guard:
         self._looked = monotonic()
         self._complained: str | None = None
         self._tools: dict[str, Tool] = {}
-        self._held: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     # tools
 
@@ -205,20 +202,13 @@ class Guard:
         if tool is None:
             message = f"`{handle}` is a call of `{name}`, which this process does not have; declare the tool first"
             raise InvalidAction(message)
-        opaque = self._held.get(handle, {})
+        opaque = tool.held.get(handle, {})
         if tool.opaque and not opaque:
             message = (
                 f"`{name}` has parameters that are not kept ({', '.join(tool.opaque)}); resume it where it was called"
             )
             raise InvalidAction(message)
         return tool, opaque
-
-    def hold(self, handle: str, opaque: dict[str, Any]) -> None:
-        """Keep what has no JSON form, for `resume` in this process."""
-        if opaque:
-            self._held[handle] = opaque
-            while len(self._held) > _HELD:
-                self._held.popitem(last=False)
 
     # policy
 

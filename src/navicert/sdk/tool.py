@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from navicert.core.digest import action_digest
 from navicert.model.action import Action, ToolProfile
@@ -20,6 +21,9 @@ from navicert.sdk.session import AFTER, CURRENT
 if TYPE_CHECKING:
     from navicert.sdk.binding import Binding
     from navicert.sdk.guard import Guard
+
+
+HELD: Final = 1_024
 
 
 class Tool:
@@ -39,6 +43,8 @@ class Tool:
         self.name = name
         self.function = function
         self.opaque = binding.opaque
+        self.held: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        """What has no JSON form, of calls that wait, by handle: for `resume` in this process."""
         self._tool, _, self._operation = name.rpartition(".")
         self._profile = profile
         self._binding = binding
@@ -129,8 +135,10 @@ class Tool:
                 yield self._stand_in(item)
 
     def _noted(self, answer: Any, opaque: dict[str, Any]) -> Any:
-        if isinstance(answer, Suspended):
-            self._guard.hold(answer.handle, opaque)
+        if isinstance(answer, Suspended) and opaque:
+            self.held[answer.handle] = opaque
+            while len(self.held) > HELD:
+                self.held.popitem(last=False)
         return answer
 
     def _released(self, answer: Denied | Suspended | tuple[Permit, Any], opaque: dict[str, Any]) -> Any:

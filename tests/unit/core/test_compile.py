@@ -6,9 +6,9 @@ import pytest
 
 from navicert.core.compile import compile_policy
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, either, every, negate
-from navicert.syntax import read_policy
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.decision import Verdict
+from navicert.syntax import read_policy
 
 FILE = """\
 policy: p

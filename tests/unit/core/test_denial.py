@@ -9,9 +9,9 @@ import pytest
 
 import navicert
 from navicert.core.denial import contract, profile_to_paste
-from navicert.syntax import read_policy
 from navicert.model.action import Action, Effect
 from navicert.model.errors import ActionDenied, ActionSuspended, DenialKind
+from navicert.syntax import read_policy
 
 SOURCE = Path(navicert.__file__).parent
 FILES = [SOURCE / "core/evaluate.py", *sorted((SOURCE / "engine").glob("*.py"))]

@@ -29,7 +29,7 @@ def test_contexts_of_version_0_1_keep_the_digests_that_old_receipts_name():
 def test_what_waits_is_covered_by_the_digest():
     context = fold(ENTRIES)
     attempt = Attempt(
-        action_id="act_2", name="files.delete", digest="e", verdict=Verdict.STEP_UP, owner="eng_1", at=5, handle="wait_1"
+        action_id="act_2", name="f.delete", digest="e", verdict=Verdict.STEP_UP, owner="eng_1", at=5, handle="wait_1"
     )
     waits = accumulate(context, attempt)
     forgotten = type(waits)(**{name: getattr(waits, name) for name in waits.__struct_fields__ if name != "waiting"})

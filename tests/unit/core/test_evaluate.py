@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from navicert.core.canonical import decode_parameters, parameter_bytes
 from navicert.core.compile import CompiledPolicy, compile_policy
 from navicert.core.evaluate import evaluate, in_scope, labels_by_rule, narrows
-from navicert.syntax import read_policy
 from navicert.model.action import Action
 from navicert.model.context import Fact, SessionContext
 from navicert.model.decision import Classification, Decision, Verdict
@@ -21,6 +20,7 @@ from navicert.model.identity import ActionIdentity, Claims
 from navicert.model.labels import WORST, Labels, Level
 from navicert.model.policy import PolicySet, Rule
 from navicert.model.signals import Signals
+from navicert.syntax import read_policy
 from oracle.strategies import inputs, policies
 
 ALLOW, DENY, MODIFY, STEP_UP, DEFER = Verdict

@@ -144,7 +144,8 @@ class SqliteJournal:
     def purge(self, *, before: int) -> int:
         """Delete the context of sessions that ended, or were left, before `before` (microseconds); return how many.
 
-        A session with an action that is open or waits stays until that is over. Receipts stay. Freed pages are overwritten (R2).
+        A session with an action that is open or waits stays until that is over. Receipts stay. Freed pages are
+        overwritten (R2).
         """
         end = monotonic() + BUSY_S
         with self._lead, self._exclusive(end), self._transaction(end):
