@@ -21,7 +21,7 @@ from navicert.model.value import Json
 
 CATEGORY: Final = "shell"
 LIMIT: Final = 16 * 1024
-"""Characters of commands in one action that are read; more is `looked=False`."""
+"""Bytes of commands in one action that are read; more is `looked=False`."""
 
 _NOT_SHELL: Final = Finding()
 _UNKNOWN: Final = Finding(looked=False)
@@ -51,7 +51,7 @@ class ShellAnalyser:
         if named is None and profile is not None:
             named = [name for name in parameters if name not in profile.content]
         commands = [each for name in named or () if name in parameters for each in _commands(parameters[name])]
-        if not commands or sum(len(word) for each in commands for word in each) > LIMIT:
+        if not commands or not _sound("".join(word for each in commands for word in each)):
             return _UNKNOWN
         try:
             from navicert.adapters.detect import shell_reading
@@ -77,6 +77,14 @@ class ShellAnalyser:
         if not reading.targets_open:
             values["shell_writes"] = list(reading.targets)
         return Finding(values=values)
+
+
+def _sound(text: str) -> bool:
+    """Tell whether a text is within the limit, and Unicode."""
+    try:
+        return len(text.encode()) <= LIMIT
+    except UnicodeEncodeError:
+        return False
 
 
 def _commands(value: Json) -> Iterator[str | tuple[str, ...]]:

@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
-import re
+import string
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
+
+import re2
 
 Words = Sequence[str | None]
 
@@ -131,22 +133,24 @@ _INTERPRETERS: Final[dict[str, tuple[str, str, str]]] = {
 }
 """Interpreters of code that is not shell: letters that mean code in a cluster of options, such options, valued ones."""
 
-_VERSIONED: Final = re.compile(r"(python|pypy|perl|ruby|lua|php|node|tclsh)[\d.]+w?")
-_ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.ASCII | re.DOTALL)
-_GLOB: Final = re.compile(r"[*?\[\]{}]")
-_AWK_ACTS: Final = re.compile(r"system|getline|\||@|print[^;}\n]*>|close\s*\(")
-_SED_ACTS: Final = re.compile(
-    r"(?:^|[;{}\n$/\d!,])\s*[eEwWrR](?=\s|$|;)|(?:^|[;{}\n$/\d!,])\s*s(\W|_)(?:\\.|(?!\1).)*\1(?:\\.|(?!\1).)*\1[gpiImM\d]*[ew]",
-    re.DOTALL,
+_VERSIONED: Final = re2.compile(r"(python|pypy|perl|ruby|lua|php|node|tclsh)[\d.]+w?")
+_ASSIGNMENT: Final = re2.compile(r"(?s)([A-Za-z_]\w*)\+?=(.*)")
+_GLOB: Final = re2.compile(r"[*?\[\]{}]")
+_AWK_ACTS: Final = re2.compile(r"system|getline|\||@|print[^;}\n]*>|close\s*\(")
+_SED_BEFORE: Final = r"(?s)(?:^|[;{}\n$/\d!,])\s*"
+_SED_REPLACES: Final = "|".join(
+    rf"s{each}(?:\\.|[^\\{each}])*{each}(?:\\.|[^\\{each}])*{each}[gpiImM\d]*[ew]"
+    for each in map(re2.escape, string.punctuation.replace("\\", ""))
 )
-_GIT_RUNS: Final = re.compile(
+_SED_ACTS: Final = re2.compile(rf"{_SED_BEFORE}(?:[eEwWrR](?:\s|$|;)|{_SED_REPLACES})")
+_GIT_RUNS: Final = re2.compile(
     r"(?i)alias|pager|editor|sshcommand|hookspath|fsmonitor|external|textconv|filter|helper|askpass|proxy|driver|cmd|program"
 )
-_RULING: Final = re.compile(
+_RULING: Final = re2.compile(
     r"PATH|IFS|ENV|BASH_ENV|SHELL|SHELLOPTS|BASHOPTS|PS[0-9]|CDPATH|HOME|LD_\w+|DYLD_\w+|BASH_FUNC.*|PYTHONSTARTUP"
     r"|PYTHONHOME|PYTHONINSPECT|PERL5(?:OPT|LIB|DB)|RUBY(?:OPT|LIB)|NODE_OPTIONS|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|GCONV_PATH"
 )
-_COMMANDS_IN: Final = re.compile(
+_COMMANDS_IN: Final = re2.compile(
     r"PROMPT_COMMAND|(?:GIT_|MAN)?PAGER|(?:GIT_|GIT_SEQUENCE_)?EDITOR|VISUAL|BROWSER|LESSOPEN|LESSCLOSE|GIT_SSH(?:_COMMAND)?"
     r"|GIT_EXTERNAL_DIFF|GIT_PROXY_COMMAND|(?:SSH|SUDO|GIT)_ASKPASS|RSYNC_RSH|CVS_RSH|TAR_OPTIONS|FZF_DEFAULT_COMMAND"
 )

@@ -9,12 +9,12 @@
 from __future__ import annotations
 
 import codecs
-import re
 import threading
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
+import re2
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
@@ -28,13 +28,12 @@ _PARSE_S: Final = 0.25
 _MOST_MARKS: Final = 2_000
 _MOST_NODES: Final = 40_000
 _MOST_HEREDOCS: Final = 50
-_MARKS: Final = re.compile(r"[|&;\n]")
-_STRANGE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|[^\x00-\x7f]")
-_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
-_IN_QUOTES: Final = re.compile(r'\\([$`"\\])')
-_PATTERN: Final = re.compile(r"(?<!\\)(?:\\\\)*[*?\[\]{}]|^~[^/]*$")
-_ANSI: Final = re.compile(
-    r"\\(?:x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|[abeEfnrtv\\'\"?])", re.DOTALL
+_MARKS: Final = "|&;\n"
+_ESCAPED: Final = re2.compile(r"(?s)\\(.)")
+_IN_QUOTES: Final = re2.compile(r'\\([$`"\\])')
+_PATTERN: Final = re2.compile(r"(?s)^(?:[^\\*?\[\]{}]|\\.)*[*?\[\]{}]|^~[^/]*$")
+_ANSI: Final = re2.compile(
+    r"(?s)\\(?:x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|[abeEfnrtv\\'\"?])"
 )
 _SIMPLE: Final = {"a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _NOWHERE: Final = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"})
@@ -92,12 +91,9 @@ class Reading:
     def _look(self, text: str) -> None:
         if (
             len(text) > LIMIT
-            or sum(1 for _ in _MARKS.finditer(text)) > _MOST_MARKS
+            or sum(map(text.count, _MARKS)) > _MOST_MARKS
             or text.count("<<") > _MOST_HEREDOCS
-            or any(
-                each < " " or each == "\x7f" or each.isspace() or not each.isprintable()
-                for each in _STRANGE.findall(text)
-            )
+            or not text.replace("\n", "").replace("\t", "").isprintable()
         ):
             raise NotRead
         root = _parsed(text)
@@ -186,7 +182,7 @@ def _text(node: Node) -> str:
 
 
 def _plain(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text)
+    return str(_ESCAPED.sub(r"\1", text))
 
 
 def _is_pattern(node: Node) -> bool:
@@ -205,19 +201,19 @@ def _word(node: Node) -> str | None:
     if kind == "raw_string":
         return _text(node)[1:-1]
     if kind == "ansi_c_string":
-        return _ANSI.sub(_ansi, _text(node)[2:-1])
+        return str(_ANSI.sub(_ansi, _text(node)[2:-1]))
     if kind == "string":
         if any(each.is_named and each.type not in _QUIET for each in node.children):
             return None
-        return _IN_QUOTES.sub(r"\1", _text(node)[1:-1])
+        return str(_IN_QUOTES.sub(r"\1", _text(node)[1:-1]))
     if kind == "concatenation":
         parts = [_word(each) for each in node.children]
         return None if None in parts else "".join(part for part in parts if part is not None)
     return None
 
 
-def _ansi(found: re.Match[str]) -> str:
-    code = found[0][1:]
+def _ansi(found: Any) -> str:
+    code: str = found.group(0)[1:]
     if code[0] in "xuU":
         number = int(code[1:], 16)
         return chr(number) if number < 0x110000 else "\ufffd"
@@ -247,7 +243,7 @@ def _input(redirect: Node) -> str | None:
     start = next((each for each in redirect.children if each.type == "heredoc_start"), None)
     if body is None or start is None:
         return ""
-    text = re.sub(r"(?m)^\t+", "", _text(body))
+    text = "\n".join(line.lstrip("\t") for line in _text(body).split("\n"))
     if set(_text(start)) & set("'\"\\"):
         return text
     if any(each.is_named and each.type not in _QUIET for each in body.children):

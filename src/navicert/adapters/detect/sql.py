@@ -10,9 +10,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
+
+import re2
 
 from navicert.adapters.detect.sql_words import ONE_WORD
 from navicert.core.fields import leaves
@@ -33,8 +34,8 @@ DIALECTS: Final = ("postgres", "sqlite", "mysql")
 
 _NOT_SQL: Final = Finding()
 _UNKNOWN: Final = Finding(looked=False)
-_NAME: Final = re.compile(r"[A-Za-z_][\w.-]{0,62}", re.ASCII)
-_TREACHEROUS: Final = re.compile(r"/\*M?!|\{#|[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_NAME: Final = re2.compile(r"[A-Za-z_][\w.-]{0,62}")
+_TREACHEROUS: Final = re2.compile(r"/\*M?!|\{#|[\x00-\x08\x0b-\x1f\x7f]")
 """What one reader takes for a comment and another executes (`/*! … */`), and characters that no SQL needs."""
 
 
@@ -74,7 +75,10 @@ class SqlAnalyser:
             return _NOT_SQL
         if named is None and profile is not None:
             named = [name for name in parameters if name not in profile.content]
-        texts = [text.replace("\r\n", "\n") for text in _texts(parameters, named or ())]
+        try:
+            texts = [text.replace("\r\n", "\n") for text in _texts(parameters, named or ())]
+        except UnicodeEncodeError:
+            return _UNKNOWN
         if not texts or sum(map(len, texts)) > LIMIT or any(_TREACHEROUS.search(text) for text in texts):
             return _UNKNOWN
         readings = [self._agreed(text) for text in texts]
@@ -114,7 +118,7 @@ def _texts(parameters: Mapping[str, Json], names: Iterable[str]) -> Iterator[str
         for name in names
         if name in parameters
         for text in leaves(parameters[name], keys=True)
-        if isinstance(text, str) and text.strip()
+        if isinstance(text, str) and text.encode().strip()
     ]
     lone = [text for text in given if _NAME.fullmatch(text) and text.lower() not in ONE_WORD]
     return iter(given if len(lone) == len(given) else [text for text in given if text not in lone])

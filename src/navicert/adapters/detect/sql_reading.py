@@ -10,11 +10,11 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
+import re2
 from sqlglot import Dialect, TokenType, exp
 
 from navicert.adapters.detect.sql_words import ACTING_PRAGMAS, HARMLESS, REACHING, READING_PRAGMAS
@@ -89,10 +89,10 @@ _EFFECTS: Final = (*_ACTING, exp.Into, exp.Lock, exp.Set)
 _OWN: Final = (*_ACTING, exp.Select)
 """What has a kind of its own inside of another statement."""
 
-_EXPLAIN_OPTIONS: Final = re.compile(
-    r"\s*(?:\([^()]*\)|(?:analyze|verbose|extended|partitions|query\s+plan|format\s*=?\s*\w+)\b)", re.IGNORECASE
+_EXPLAIN_OPTIONS: Final = re2.compile(
+    r"(?i)\s*(?:\([^()]*\)|(?:analyze|verbose|extended|partitions|query\s+plan|format\s*=?\s*\w+)\b)"
 )
-_PRAGMA: Final = re.compile(r"pragma\s+(?:\w+\.)?(\w+)\s*(.*)", re.IGNORECASE | re.DOTALL)
+_PRAGMA: Final = re2.compile(r"(?is)pragma\s+(?:\w+\.)?(\w+)\s*(.*)")
 _MOST_NODES: Final = 100_000
 _BOUND: Final = 2
 
