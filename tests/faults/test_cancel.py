@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from faults.support import DRIVERS, eventually
+from navicert.core.shared import AUTHORITY
 from navicert.engine.drive import Await, _await_async
 from navicert.model.errors import ActionDenied, NavicertError
 from navicert.model.labels import WORST
@@ -50,6 +51,38 @@ def test_a_task_cancelled_while_it_is_judged_never_runs(rig, where):
     assert context(it).open == ()
     errors = [item.execution.error for item in it.close() if item.execution is not None]
     assert (["not_started", None] if where != "verifier" else [None]) == errors
+
+
+# seen to fail: with `except NavicertError` around the look at the authority in `Engine._redeem`
+@pytest.mark.parametrize("how", ["cancelled", "fails"])
+def test_what_is_given_up_between_permit_and_start_never_runs_and_is_not_left_open(rig, how):
+    reading = Fault()
+    it = rig(
+        journal=lambda real: FaultyJournal(real, reading=reading, committing=Fault(), inline=False),
+        commit_s=5.0,
+        measure_s=5.0,
+    )
+    assert it.call("async", "zero") == "sent zero"
+    only = {"only": lambda keys: list(keys) == [AUTHORITY]}
+    reading.hangs(**only) if how == "cancelled" else reading.raises(**only)
+
+    async def main():
+        CURRENT.set(it.session)
+        task = asyncio.create_task(it.send_async("one"))
+        while not reading.hits:
+            await asyncio.sleep(0.005)
+        if how == "cancelled":
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError if how == "cancelled" else RuntimeError):
+            await task
+
+    asyncio.run(main())
+    assert it.effects.done == ["zero"]
+    reading.clear()
+    assert it.call("sync", "one") == "sent one"
+    assert context(it).open == ()
+    errors = [item.execution.error for item in it.close() if item.execution is not None]
+    assert errors == [None, "not_started", None]
 
 
 # seen to fail: with `asyncio.wait_for`, a cancellation one step after the commit was swallowed

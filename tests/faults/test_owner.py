@@ -371,7 +371,6 @@ def the_permit(action: Action, **changes: Any) -> Permit:
 
 OTHER = b'{"text":"other"}'
 LIES: dict[str, dict[str, Any]] = {
-    "another action": {"action_id": "act_other"},
     "another session": {"session_id": "ses_other"},
     "other bytes than the digest": {"parameters": OTHER},
     "other bytes, not said to be modified": {"parameters": OTHER, "digest": action_digest("mail", "send", OTHER)},

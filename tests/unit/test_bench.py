@@ -104,7 +104,8 @@ def test_every_figure_is_there_or_says_why_it_is_missing(results):
 
 def test_a_figure_is_a_median_between_the_lowest_and_the_highest_round(results):
     for item in results["figures"]:
-        assert 0 < item["min"] <= item["median"] <= item["max"], item
+        assert 0 <= item["min"] <= item["median"] <= item["max"], item
+        assert item["min"] > 0 or item["id"] == "waits.kill", item  # after a kill nothing may start at all
         assert item["rounds"] >= 1
         assert item["unit"]
         assert item["title"]

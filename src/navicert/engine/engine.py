@@ -46,7 +46,7 @@ from navicert.model.authority import LADDER, Authority, Standings
 from navicert.model.commit import Commit, RowWrite
 from navicert.model.context import ContextEntry, Ended, Observed, SessionContext, UserSaid
 from navicert.model.decision import Denied, Permit, Suspended
-from navicert.model.errors import ActionDenied, DenialKind, IntegrityError, NavicertError, PolicyError
+from navicert.model.errors import ActionDenied, DenialKind, IntegrityError, PolicyError
 from navicert.model.identity import Claims
 from navicert.model.labels import WORST, Labels
 from navicert.model.receipt import Receipt
@@ -125,10 +125,10 @@ class Engine(Mediator):
         try:
             yield from works.anew((AUTHORITY,))  # whoever was stopped since it was judged does not start (R6.c)
             rows = yield from works.fetch((AUTHORITY,))
-        except NavicertError:  # whether it may still start is not known, so it does not
-            with works.turn:
-                works.move(permit.action_id, Step.LAPSED)
-            works.keep(not_started(live))
+        except BaseException:  # failed or cancelled: whether it may still start is not known, so it does not
+            with works.turn, suppress(IntegrityError):  # another thread may have started it meanwhile
+                if works.move(permit.action_id, Step.LAPSED) is not None:
+                    works.keep(not_started(live))
             raise
         standing = authority_of(rows[AUTHORITY][0], live.subjects)
         with works.turn:

@@ -15,7 +15,7 @@ from navicert.syntax import read_policy
 
 SOURCE = Path(navicert.__file__).parent
 FILES = [SOURCE / "core/evaluate.py", *sorted((SOURCE / "engine").glob("*.py"))]
-SAID = r'(?:_deny|_denied|forced|refusal)\(\s*(?:action, )?"(\w+)"|"(\w+_timeout)"'
+SAID = r'(?:_deny|_?denied|forced|refusal)\(\s*(?:action, )?"(\w+)"|"(\w+_timeout)"'
 CODES = [first or chosen for file in FILES for first, chosen in re.findall(SAID, file.read_text())]
 
 
