@@ -17,7 +17,8 @@ def show_action(out: Terminal, document: dict[str, Any]) -> None:
     first, last = receipts[0], receipts[-1]
     action, decision = first["action"], first["decision"]
     final = next((item["decision"] for item in receipts[::-1] if item["decision"]), decision)
-    reason = final["reason"] or decision["reason"] or ""
+    # an outcome repeats the decision that it completes, and that one discloses the reason
+    reason = next((item["decision"]["reason"] for item in receipts[::-1] if (item["decision"] or {}).get("reason")), "")
     out.title(f"{action['name']}   {document['action_id']}", f"{first['at'][:19].replace('T', ' ')} UTC")
     out.fields([("digest", action["digest"])])
     head = f"  {'verdict':<14}"

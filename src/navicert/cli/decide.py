@@ -95,7 +95,7 @@ def decide(
         document = wait_document(wait, approvers, now, reasons=policy.reasons)
         show_question(tty.out, wait, document, now, policy.profile)
         tty.out.say()
-        why = (reason or "").strip() or tty.ask("Why? ")
+        why = (reason or "").strip() or tty.ask("reason: ")
         vote = sign_answer(
             wait.question,
             answer,

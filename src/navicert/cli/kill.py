@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,10 @@ from navicert.cli.faults import FINE, Misused
 from navicert.cli.home import common, people_home
 from navicert.cli.terminal import Terminal, emit
 from navicert.core.inert import inert
+from navicert.model.errors import NavicertError
+
+if TYPE_CHECKING:
+    from navicert.assemble import Home
 
 STATES = ("revoked", "suspended", "supervised", "narrowed")
 LEVELS = {"revoked": "error", "suspended": "error", "supervised": "warning", "narrowed": "warning"}
@@ -62,10 +67,27 @@ def verb(subject: str, state: str, reason: str, by: str | None, home: str | None
         )
         return FINE
     out = Terminal()
+    if not _known(place, subject):
+        out.say(f"{out.mark('warning', 'never seen')}: no session here names {inert(subject)}; is it spelt right?")
     out.say(f"{out.mark(LEVELS[state], state)}: {inert(subject)}; {MEANS[state]}")
     if waiting:
         out.say(f"  {waiting} {'action waits' if waiting == 1 else 'actions wait'}; `navicert sweep` looks at them now")
     return FINE
+
+
+def _known(place: Home, subject: str) -> bool:
+    """Tell whether a session of this store names the human or agent; True where that cannot be seen from here."""
+    from navicert.audit import open_archive
+
+    kind, _, name = subject.partition("/")
+    if kind not in {"human", "agent"}:
+        return True
+    try:
+        with open_archive(place) as archive:
+            claims = [context.claims for context in archive.sessions()]
+            return any(each.token is not None or getattr(each, kind) == name for each in claims)
+    except (NavicertError, OSError):
+        return True
 
 
 def check_subject(subject: str) -> None:

@@ -53,7 +53,7 @@ def verb(
             [("by", brief(held.by, 120)), ("because", brief(held.reason, 480)), ("then", f"{state}: {MEANS[state]}")]
         )
         out.say()
-        why = (reason or "").strip() or tty.ask("Why? ")
+        why = (reason or "").strip() or tty.ask("reason: ")
         signer = load_encrypted_key(path, tty.passphrase(f"passphrase of {inert(name)}: "))
         engine.restore(sign_restoration(full_name, wanted, standings.epoch, name, signer, engine.now(), why))
     if as_json:

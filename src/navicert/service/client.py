@@ -29,7 +29,7 @@ from navicert.engine.workings import safe
 from navicert.model.action import Action
 from navicert.model.authority import Authority, Standings
 from navicert.model.decision import Denied, Permit, Suspended
-from navicert.model.errors import NavicertError
+from navicert.model.errors import NavicertError, Unavailable
 from navicert.model.identity import Claims
 from navicert.model.labels import Labels
 from navicert.model.suspension import Approver, Approvers, Vote, Wait
@@ -203,9 +203,17 @@ class RemoteEngine(Mediator):
             self._connections.unbind(answer.action_id)
 
     def _about(self, permit: Permit, request: wire.Request, kind: Any, *, ends: bool = False) -> Any:
-        if self._detached:
-            return self._connections.ask(request, kind)
-        return self._connections.ask_bound(permit.action_id, request, kind, ends=ends)
+        try:
+            if self._detached:
+                return self._connections.ask(request, kind)
+            return self._connections.ask_bound(permit.action_id, request, kind, ends=ends)
+        except Unavailable as error:
+            if isinstance(request, wire.Complete):
+                error.add_note(
+                    f"navicert: `{permit.tool}.{permit.operation}` may have happened, and that was not recorded; it is "
+                    f"open as {permit.action_id}, until `navicert settle {permit.action_id}`"
+                )
+            raise
 
     async def _in_thread(
         self, drop: Callable[[R], None] | None, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs

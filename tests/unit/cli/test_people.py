@@ -194,7 +194,7 @@ def test_the_requester_states_a_fact_and_only_they(desk):
 def test_the_reason_is_asked_for_on_the_terminal_and_signed(desk):
     key = ("--key", str(desk.keys / "ben.pem"))
     with desk.person("approve", desk.handles["email.send"], "--as", "ben", *key) as person:
-        person.expect("Why? ")
+        person.expect("reason: ")
         person.types("I have read it")
         person.expect("passphrase of ben: ")
         person.types(SECRET)
@@ -209,7 +209,7 @@ def test_an_answer_without_a_reason_is_not_given(desk):
     with desk.person(
         "approve", desk.handles["email.send"], "--as", "ben", "--key", str(desk.keys / "ben.pem")
     ) as person:
-        person.expect("Why? ")
+        person.expect("reason: ")
         person.types("   ")
         assert person.ends() == 2
 
