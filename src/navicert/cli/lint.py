@@ -44,7 +44,7 @@ def verb(file: Path | None, home: str | None, as_json: bool) -> int:
     for item in found:
         _show(out, shown_path(path), item, lines[item.line - 1])
     total = ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for word, number in counts.items() if number)
-    out.say(f"{out.mark('ok')} {cut(shown_path(path), out.width - 20)}: nothing found" if not found else total)
+    out.say(f"{out.mark('ok')} {shown_path(path)}: nothing found" if not found else total)
     return code
 
 
