@@ -28,6 +28,7 @@ from navicert.model.context import (
     SessionContext,
     UserSaid,
     Waiting,
+    Walked,
 )
 from navicert.model.decision import Verdict
 from navicert.model.errors import IntegrityError
@@ -60,6 +61,7 @@ def begin(entry: Opened) -> SessionContext:
         delegation=entry.delegation,
         said=entry.said,
         labels=entry.inherited,
+        walked=entry.walked,
         length=1,
         head=entry_digest("", state_bytes(entry)),
     )
@@ -85,7 +87,7 @@ def accumulate(context: SessionContext, entry: ContextEntry) -> SessionContext:
         case Observed():
             return _replace(grown, facts=_observe(grown.facts, entry))
         case Labelled():
-            return _replace(grown, labels=grown.labels.join(entry.labels))
+            return _replace(grown, labels=grown.labels.join(entry.labels), walked=further(grown.walked, entry.walked))
         case Ended():
             return _replace(grown, ended_at=entry.at)
         case Opened():
@@ -101,6 +103,23 @@ def fold(entries: list[ContextEntry]) -> SessionContext:
     for entry in rest:
         context = accumulate(context, entry)
     return context
+
+
+def further(walked: Walked, more: Walked) -> Walked:
+    """Return where a session has been after it went on; past `NAMES` tools, the rest counts under one name."""
+    if more == Walked():
+        return walked
+    done = dict(walked.done)
+    for name, at in more.done.items():
+        known = name if name in done or len(done) < NAMES else OTHER
+        done[known] = max(at, done.get(known, 0))
+    return Walked(done=done, risk=walked.risk + more.risk)
+
+
+def _walked(context: SessionContext, entry: Attempt | Resolution) -> Walked:
+    if entry.risk is None or entry.verdict not in _PERMITTING:
+        return context.walked
+    return further(context.walked, Walked(done={entry.name: entry.at}, risk=entry.risk))
 
 
 def _attempt(context: SessionContext, entry: Attempt) -> SessionContext:
@@ -136,6 +155,7 @@ def _attempt(context: SessionContext, entry: Attempt) -> SessionContext:
         entities=(*context.entities, *fresh)[-ENTITIES:],
         entities_seen=context.entities_seen + len(fresh),
         pace=(*context.pace[-PACE + 1 :], entry.at),
+        walked=_walked(context, entry),
     )
 
 
@@ -160,6 +180,7 @@ def _resolution(context: SessionContext, entry: Resolution) -> SessionContext:
         open=opened,
         recent=recent,
         verdicts={**context.verdicts, entry.verdict.value: counted},
+        walked=_walked(context, entry),
     )
 
 

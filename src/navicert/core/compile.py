@@ -1,30 +1,39 @@
 """PolicySet → predicates, indexed by tool (R3.a, R3.b).
 
 * Rules about other tools cost nothing: the candidates of a tool are found once and kept.
-* A rule that restricts sees text as it stands and in normal form; a rule that permits sees it as it stands.
-* Where a field has several values, one is enough to restrict, and all are needed to permit.
+* A shadow rule is no candidate: it stands in a policy of its own, `shadowed`, in which it is in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from navicert.core import places
 from navicert.core.builtin import supervision
 from navicert.core.digest import rule_digest
-from navicert.core.fields import ABSENT, ROLES, UNKNOWN, Many, Subject, amount_micros, getter
-from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, either, every, negate
-from navicert.core.operators import Test, equals, test_of
+from navicert.core.fields import Subject
+from navicert.core.kleene import TRUE, UNDETERMINED, negate
+from navicert.core.operators import test_of
+from navicert.core.predicates import (
+    NAMES,
+    Predicate,
+    all_of,
+    condition_of,
+    constraint_of,
+    earlier_of,
+    normal_value,
+    plain_of,
+    tally_of,
+)
 from navicert.core.text import normal_form
 from navicert.model.action import ToolProfile
 from navicert.model.decision import Classification, Verdict
-from navicert.model.labels import Labels
-from navicert.model.policy import Condition, Operator, PolicySet, Rule, Tally
+from navicert.model.policy import PolicySet, Rule
 
-Predicate = Callable[[Subject], int]
 PERMITTING: Final = frozenset({Verdict.ALLOW, Verdict.MODIFY})
 _CACHE: Final = 4096
 
@@ -32,16 +41,23 @@ _CACHE: Final = 4096
 class CompiledRule:
     """A rule with its predicate, and the predicate of each field, for telling what was undetermined."""
 
-    __slots__ = ("_hash", "_parts", "matches", "rule")
+    __slots__ = ("_constraints", "_hash", "matches", "parts", "rule")
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, profiles: Mapping[str, ToolProfile]) -> None:
         restricting = rule.decision not in PERMITTING
         self.rule = rule
         self._hash = ""
-        conditions = [item for item in rule.match if item.field not in {"tool", "operation"}]
-        self._parts = [(item.field, _condition(item, restricting=restricting)) for item in conditions]
-        self._parts += [(item.kind, _tally(item)) for item in rule.tallies]
-        self.matches = _all([predicate for _, predicate in self._parts])
+        conditions = [item for item in rule.match if item.field not in NAMES]
+        self.parts = [(item.field, condition_of(item, restricting=restricting)) for item in conditions]
+        self.parts += [(item.kind, tally_of(item)) for item in rule.tallies]
+        self.parts += [
+            ("not_after" if item.negated else "after", earlier_of(item, profiles, restricting=restricting))
+            for item in rule.after
+        ]
+        """Field and predicate of each condition but those on the tool's name: of `match`, tallies, `after`, in order."""
+        self.matches = all_of([predicate for _, predicate in self.parts])
+        self._constraints = [(item.field, constraint_of(item)) for item in rule.constraints]
+        self._constraints += [(item.kind, _within(tally_of(item))) for item in rule.limits]
 
     @property
     def hash(self) -> str:
@@ -51,15 +67,29 @@ class CompiledRule:
 
     def undetermined_fields(self, subject: Subject) -> tuple[str, ...]:
         """Return the fields of this rule whose conditions are undetermined, for the receipt and for people."""
-        return tuple(field for field, predicate in self._parts if predicate(subject) == UNDETERMINED)
+        return tuple(field for field, predicate in self.parts if predicate(subject) == UNDETERMINED)
+
+    def broken(self, subject: Subject) -> tuple[str, ...]:
+        """Return the fields of the constraints that do not hold, or of which that cannot be told (R3.b)."""
+        return tuple(field for field, holds in self._constraints if holds(subject) != TRUE)
+
+
+def _within(above: Predicate) -> Predicate:
+    return lambda subject: negate(above(subject))
 
 
 class Candidates:
-    """The rules that can concern one tool: forbidden, then by descending priority, and those that label."""
+    """The rules that can concern one tool: forbidden, then by descending priority; those that label, lower, add risk.
 
-    __slots__ = ("forbidden", "groups", "labelling", "lowering", "tallies")
+    shadowed: a shadow rule can concern it.
+    """
 
-    def __init__(self, rules: list[CompiledRule]) -> None:
+    __slots__ = ("adding", "forbidden", "groups", "labelling", "lowering", "shadowed", "tallies")
+
+    def __init__(self, named: list[CompiledRule]) -> None:
+        self.tallies = tuple({tally: None for item in named for tally in (*item.rule.tallies, *item.rule.limits)})
+        self.shadowed = any(item.rule.shadow for item in named)
+        rules = [item for item in named if not item.rule.shadow]
         deciding = [item for item in rules if item.rule.decision is not None]
         self.forbidden = tuple(r for r in deciding if r.rule.classification is Classification.FORBIDDEN)
         others = [item for item in deciding if item.rule.classification is not Classification.FORBIDDEN]
@@ -67,20 +97,39 @@ class Candidates:
         self.groups = tuple(tuple(group) for _, group in groupby(others, key=lambda item: item.rule.priority))
         self.labelling = tuple(item for item in rules if item.rule.set_context is not None)
         self.lowering = tuple(item for item in rules if item.rule.authority is not None)
-        self.tallies = tuple({tally: None for item in rules for tally in item.rule.tallies})
+        self.adding = tuple(item for item in rules if item.rule.adds_risk)
 
 
 class CompiledPolicy:
     """A policy set, ready to be evaluated. `hash` is its content hash."""
 
-    __slots__ = ("_candidates", "_rules", "hash", "policy", "profiles", "supervision")
+    __slots__ = (
+        "_candidates",
+        "_rules",
+        "destinations",
+        "hash",
+        "policy",
+        "profiles",
+        "shadowed",
+        "supervision",
+        "timed",
+    )
 
     def __init__(self, policy: PolicySet, content_hash: str) -> None:
         self.policy = policy
         self.hash = content_hash
         self.profiles = {profile.tool: profile for profile in policy.tools}
-        self._rules = [CompiledRule(rule) for rule in policy.rules]
-        self.supervision = CompiledRule(supervision(policy.supervisors)) if policy.supervisors else None
+        self._rules = [CompiledRule(rule, self.profiles) for rule in policy.rules]
+        self.supervision = CompiledRule(supervision(policy.supervisors), {}) if policy.supervisors else None
+        self.destinations = tuple(
+            (places.at(item.at, restricting=False), frozenset(item.names), item.accepts) for item in policy.destinations
+        )
+        self.timed = any(item.within_s is not None for rule in policy.rules for item in rule.after)
+        """A rule asks how long ago something was done."""
+        self.shadowed: CompiledPolicy | None = None
+        if any(rule.shadow for rule in policy.rules):
+            in_force = tuple(msgspec.structs.replace(rule, shadow=False) for rule in policy.rules)
+            self.shadowed = CompiledPolicy(msgspec.structs.replace(policy, rules=in_force), "")
         self._candidates: dict[tuple[str, str], Candidates] = {}
 
     def profile(self, name: str, declared: ToolProfile | None) -> ToolProfile | None:
@@ -114,216 +163,13 @@ def _names(rule: Rule, tool: str, operation: str) -> bool:
     texts = {"tool": tool, "operation": operation}
     for item in rule.match:
         if item.field in texts:
-            operator, inverted = _plain(item.operator)
+            operator, inverted = plain_of(item.operator)
             test = test_of(operator, item.value)
             views = [test(texts[item.field])]
             if rule.decision not in PERMITTING:
-                views.append(test_of(operator, _normal_value(item.value))(normal_form(texts[item.field])))
+                views.append(test_of(operator, normal_value(item.value))(normal_form(texts[item.field])))
             if item.negated is not inverted:
                 views = [negate(view) for view in views]
             if TRUE not in views:
                 return False
     return True
-
-
-def _all(predicates: list[Predicate]) -> Predicate:
-    if not predicates:
-        return lambda _: TRUE
-    if len(predicates) == 1:
-        return predicates[0]
-    if len(predicates) == 2:
-        first, second = predicates
-
-        def both(subject: Subject) -> int:
-            left = first(subject)
-            if left == FALSE:
-                return FALSE
-            right = second(subject)
-            return right if left == TRUE or right == FALSE else UNDETERMINED
-
-        return both
-    return lambda subject: every(predicate(subject) for predicate in predicates)
-
-
-def _condition(condition: Condition, *, restricting: bool) -> Predicate:
-    get = getter(condition.field)
-    if condition.operator is Operator.EXISTS:
-        return _exists(get, wanted=bool(condition.value) is not condition.negated)
-    operator, inverted = _plain(condition.operator)
-    negated = condition.negated is not inverted
-    if condition.field in {"context.categories", "stored.categories"}:
-        return _category(get, operator, condition.value, negated=negated, restricting=restricting)
-    if operator is Operator.CONTAINS and condition.field.partition(".")[0] not in {"parameters", *ROLES}:
-        return _has(get, condition.value, negated=negated, restricting=restricting)
-    if condition.field == "parameters.*":
-        get = _alike(get, condition.value)
-    return _judged_singly(get, operator, condition.value, negated=negated, restricting=restricting)
-
-
-def _alike(get: Callable[[Subject], Any], expected: Any) -> Callable[[Subject], Any]:
-    """Every value at any depth, as the operand can judge them: for text all as JSON text, for numbers the numbers."""
-    operand = expected[0] if isinstance(expected, (list, tuple)) and expected else expected
-    kinds = {bool} if isinstance(operand, bool) else {int, float}
-
-    def alike(subject: Subject) -> Any:
-        found = get(subject)
-        if found is ABSENT:
-            return ABSENT
-        if isinstance(operand, str):
-            return Many(_as_text(item) for item in found)
-        return Many(item for item in found if type(item) in kinds)
-
-    return alike
-
-
-def _as_text(value: Any) -> str:
-    return value if type(value) is str else msgspec.json.encode(value).decode()
-
-
-def _judged_singly(
-    get: Callable[[Subject], Any], operator: Operator, expected: Any, *, negated: bool, restricting: bool
-) -> Predicate:
-    """The test of one value; of several, each by itself: one is enough to restrict, all are needed to permit."""
-    one = _one(operator, expected, negated=negated, restricting=restricting)
-    absent = TRUE if negated and restricting else FALSE
-    enough, otherwise = (TRUE, FALSE) if restricting else (FALSE, TRUE)
-
-    def predicate(subject: Subject) -> int:
-        value = get(subject)
-        if type(value) is not Many:
-            if value is ABSENT:
-                return absent
-            return UNDETERMINED if value is UNKNOWN else one(value)
-        if not value:
-            return absent
-        result = otherwise
-        for item in value:
-            outcome = one(item)
-            if outcome == enough:
-                return enough
-            if outcome == UNDETERMINED:
-                result = UNDETERMINED
-        return result
-
-    return predicate
-
-
-def _one(operator: Operator, expected: Any, *, negated: bool, restricting: bool) -> Test:
-    """Return the test of one value; a rule that restricts tests a text in normal form too: one of the two is enough."""
-    plain = test_of(operator, expected)
-    if not restricting:
-        return _flipped(plain) if negated else plain
-    changed = plain if operator is Operator.MATCHES else test_of(operator, _normal_value(expected))
-    if negated:
-        plain, changed = _flipped(plain), _flipped(changed)
-    same_pattern = operator is Operator.MATCHES and str(expected).startswith("(?i)") and str(expected).count("(?") == 1
-
-    def one(value: Any) -> int:
-        outcome = plain(value)
-        if outcome == TRUE or type(value) is not str:
-            return outcome
-        normal = normal_form(value)
-        # a pattern without regard to case has seen all that differs in a text of plain ASCII
-        if (normal == value and changed is plain) or (same_pattern and len(normal) == len(value) and value.isascii()):
-            return outcome
-        other = changed(normal)
-        return other if other == TRUE or outcome == FALSE else outcome
-
-    return one
-
-
-def _flipped(test: Test) -> Test:
-    return lambda value: negate(test(value))
-
-
-def _exists(get: Callable[[Subject], Any], *, wanted: bool) -> Predicate:
-    def predicate(subject: Subject) -> int:
-        value = get(subject)
-        if value is UNKNOWN:
-            return UNDETERMINED
-        return TRUE if (value is not ABSENT) is wanted else FALSE
-
-    return predicate
-
-
-def _has(get: Callable[[Subject], Any], expected: Any, *, negated: bool, restricting: bool) -> Predicate:
-    """`contains`: of a text, a part; of several values, one that is equal, or (the stricter reading) has the part."""
-    exact = restricting is negated
-    same = equals(expected)
-    part = test_of(Operator.CONTAINS, expected)
-    normal = test_of(Operator.CONTAINS, _normal_value(expected))
-    text = _one(Operator.CONTAINS, expected, negated=negated, restricting=restricting)
-
-    def element(value: Any) -> int:
-        if exact or type(value) is not str:
-            return same(value)
-        return TRUE if part(value) == TRUE or normal(normal_form(value)) == TRUE else part(value)
-
-    def predicate(subject: Subject) -> int:
-        value = get(subject)
-        if type(value) is Many:
-            if not value:
-                return TRUE if negated and restricting else FALSE
-            found = either(element(item) for item in value)
-            return negate(found) if negated else found
-        if value is ABSENT:
-            return TRUE if negated and restricting else FALSE
-        return UNDETERMINED if value is UNKNOWN else text(value)
-
-    return predicate
-
-
-def _category(
-    get: Callable[[Subject], Any], operator: Operator, expected: Any, *, negated: bool, restricting: bool
-) -> Predicate:
-    """Categories of data: `contains` asks for one; `eq` and `in` ask of each. Unclassified data restricts, always.
-
-    Names are compared whole, and in normal form where that is the stricter reading.
-    """
-    named: list[Any] = list(expected) if isinstance(expected, (list, tuple)) else [expected]
-    form: Callable[[str], str] = normal_form if restricting is not negated else str
-    wanted = frozenset(form(str(name)) for name in named)
-    ask_any = operator is Operator.CONTAINS
-
-    def predicate(subject: Subject) -> int:
-        labels: Labels = get(subject)
-        if labels.everything:
-            return TRUE if restricting else FALSE
-        if ask_any:
-            return TRUE if wanted.isdisjoint(map(form, labels.categories)) is negated else FALSE
-        answers = [(form(name) in wanted) is not negated for name in labels.categories]
-        if not answers:
-            return TRUE if negated and restricting else FALSE
-        return TRUE if (any(answers) if restricting else all(answers)) else FALSE
-
-    return predicate
-
-
-def _plain(operator: Operator) -> tuple[Operator, bool]:
-    """Return the operator without its built-in negation."""
-    if operator is Operator.NE:
-        return Operator.EQ, True
-    if operator is Operator.NOT_IN:
-        return Operator.IN, True
-    return operator, False
-
-
-def _normal_value(value: Any) -> Any:
-    if isinstance(value, str):
-        return normal_form(value)
-    if isinstance(value, (list, tuple)):
-        return [_normal_value(item) for item in value]
-    return value
-
-
-def _tally(tally: Tally) -> Predicate:
-    key = f"{tally.kind}|{tally.per}|{tally.window_s}"
-
-    def predicate(subject: Subject) -> int:
-        prior = subject.given.shared.tallies.get(key)
-        more = 1 if tally.kind == "rate" else amount_micros(subject.profile, subject.parameters)
-        if prior is None or more is None:
-            return UNDETERMINED
-        return TRUE if prior + more > tally.above else FALSE
-
-    return predicate

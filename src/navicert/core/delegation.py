@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from navicert.core.evaluate import narrows
+from navicert.core.scope import narrows
 from navicert.model.errors import IdentityError
 from navicert.model.identity import Delegation
 

@@ -12,7 +12,8 @@ _ACTION = b"navicert/action/1\0"
 _ENTRY = b"navicert/entry/1\0"
 _RULE = b"navicert/rule/1\0"
 _CONTEXT = b"navicert/context/1\0"
-_NOTHING_WAITS = b',"waiting":[]}'
+_NEWER = (b',"walked":{}', b',"waiting":[]')
+"""Fields that contexts did not have in version 0.1, as they stand at the end of the bytes while they are empty."""
 
 
 def action_digest(tool: str, operation: str, parameters: bytes) -> str:
@@ -29,12 +30,14 @@ def entry_digest(previous: str, entry: bytes) -> str:
 def context_digest(context: SessionContext) -> str:
     """Return the digest of a whole accumulated context; its salt keeps it unguessable.
 
-    A context in which nothing waits has the digest that it had before contexts could hold waits (version 0.1).
+    A context that makes no use of them has the digest that it had before contexts could hold waits and sequences.
     """
-    data = state_bytes(context)
-    if not context.waiting:
-        data = data.removesuffix(_NOTHING_WAITS) + b"}"
-    return sha256(_CONTEXT + data).hexdigest()
+    data = state_bytes(context)[:-1]
+    for empty in _NEWER:
+        if not data.endswith(empty):
+            break
+        data = data.removesuffix(empty)
+    return sha256(_CONTEXT + data + b"}").hexdigest()
 
 
 def rule_digest(rule: Rule) -> str:

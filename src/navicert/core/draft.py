@@ -42,6 +42,7 @@ from navicert.model.receipt import (
     Receipt,
     Requester,
     Revalidation,
+    ShadowPart,
     Signature,
 )
 from navicert.model.signals import Signals
@@ -263,6 +264,11 @@ def _decision(scribe: Scribe, judged: Judgement, hidden: _Disclosures, revalidat
             reason_code=decision.reason_code,
             reason=hidden.commit("/decision/reason", _text(decision.reason)),
             evaluated=hidden.commit("/decision/evaluated", state_bytes(evaluated)),
+            shadow=ShadowPart(
+                result=decision.shadow.verdict.value, rules=tuple(percent(rule) for rule in decision.shadow.rules)
+            )
+            if decision.shadow
+            else None,
         ),
         context=_context_part(given.context, judged.after, given.labels) if given and judged.after else None,
         deferral=_deferral_part(judged),

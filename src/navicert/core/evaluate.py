@@ -4,9 +4,10 @@ A pure function: the same input and the same policy set give the same decision (
 
  0. An action of an agent without authority, outside the identity's scope, of an unknown tool, or with an ambiguous
     destination: DENY.
- 1. A forbidden rule that matches: DENY. Nothing overrides it.
- 2. (Compositional risk of the sequence: its rules come with the rest of the policy language.)
- 3. Baseline: the matching rules of the highest priority, merged; or the posture where none matches.
+ 1. A forbidden rule that matches, more than a tool, destination or intent may have: DENY. Nothing overrides it.
+ 2. The risk of the sequence above the policy's limit: DENY.
+ 3. Baseline: the matching rules of the highest priority, merged; or the posture where none matches. Where it permits or
+    asks, the rules' constraints must hold, or it is DENY.
  4. Uncertainty: an undetermined rule that could change the answer, a conflict, low confidence: DEFER.
  5. (Alignment with the request: tightens what is left; comes with intent and provenance.)
  6. Otherwise the baseline; where authority is reduced and it permits, a supervisor is asked.
@@ -16,20 +17,23 @@ A rule that people have answered for this very action (`given.answered`) asks no
 
 from __future__ import annotations
 
+from navicert.core.bounds import beyond, risk_of
 from navicert.core.compile import Candidates, CompiledPolicy, CompiledRule
 from navicert.core.fields import Subject, role_values
 from navicert.core.kleene import TRUE, UNDETERMINED
 from navicert.core.modify import CannotModify, modify
+from navicert.core.scope import in_scope
 from navicert.core.text import ambiguous
 from navicert.model.action import Effect
 from navicert.model.authority import LADDER, Authority
-from navicert.model.decision import Classification, Decision, Verdict
+from navicert.model.decision import Classification, Decision, Shadow, Verdict
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.labels import NOTHING, Labels
 from navicert.model.policy import Modification, Posture, Rule
 
 _FIXED = frozenset({Verdict.ALLOW, Verdict.DENY})
 _ASKING = frozenset({Verdict.STEP_UP, Verdict.DEFER})
+_CONSTRAINED = frozenset({Verdict.ALLOW, Verdict.STEP_UP})
 _STOPPED = frozenset({Authority.SUSPENDED, Authority.REVOKED})
 _RISKS = ("low", "medium", "high", "critical")
 
@@ -66,14 +70,21 @@ def _by_rules(given: EvaluationInput, policy: CompiledPolicy, subject: Subject) 
             return _from_rules([item], Classification.FORBIDDEN)
         if outcome == UNDETERMINED:
             open_forbidden.append(item)
+    hard = beyond(given, policy, subject)  # steps 1 and 2
+    if hard is not None and hard.verdict is Verdict.DENY:
+        return hard
 
     matched, undetermined = _highest(candidates, subject)  # step 3
     if matched:
         baseline = _baseline(matched, action.parameters, given.answered)
+        if baseline.verdict in _CONSTRAINED:  # R3.b; a modified action is judged once more, as it would run
+            baseline = _constrained(baseline, matched, subject)
     else:
         baseline = _posture(policy.policy.posture, profile.effect)
     if open_forbidden and baseline.verdict is not Verdict.DENY:
         return _defer("forbidden_undetermined", open_forbidden, subject)
+    if hard is not None and baseline.verdict is not Verdict.DENY:
+        return hard
     if baseline.reason_code == "rules_conflict":
         return baseline
     changing = [
@@ -94,6 +105,32 @@ def _by_rules(given: EvaluationInput, policy: CompiledPolicy, subject: Subject) 
             rules=baseline.rules,
         )
     return baseline
+
+
+def _constrained(baseline: Decision, matched: list[CompiledRule], subject: Subject) -> Decision:
+    broken = [(item, fields) for item in matched if (fields := item.broken(subject))]
+    if not broken:
+        return baseline
+    named = dict.fromkeys(field.removeprefix("parameters.") for _, fields in broken for field in fields)
+    reason = f"outside of what the rule permits: {', '.join(named)}"
+    return _deny("constraint", reason, [item for item, _ in broken])
+
+
+def shadow(given: EvaluationInput, policy: CompiledPolicy) -> Shadow | None:
+    """Return what the decision would be with the shadow rules in force; None where none concerns the action."""
+    action = given.action
+    if policy.shadowed is None or not policy.candidates(action.tool, action.operation).shadowed:
+        return None
+    decision = evaluate(given, policy.shadowed)
+    return Shadow(verdict=decision.verdict, rules=decision.rules)
+
+
+def added_risk(given: EvaluationInput, policy: CompiledPolicy) -> int:
+    """Return the points that the action adds to the risk of its session if it is permitted; what is unsure counts."""
+    profile = policy.profile(given.action.name, given.action.profile)
+    if profile is None or not policy.candidates(given.action.tool, given.action.operation).adding:
+        return 0
+    return risk_of(given, policy, Subject(given, profile))[1]
 
 
 def lowered(given: EvaluationInput, policy: CompiledPolicy) -> tuple[Authority, str] | None:
@@ -121,24 +158,6 @@ def _supervision(baseline: Decision, rule: CompiledRule | None, answered: tuple[
     if rule.hash in answered:
         return baseline
     return _from_rules([rule], Classification.STATIC)
-
-
-def in_scope(name: str, scope: tuple[str, ...]) -> bool:
-    """Tell whether a full tool name is inside a scope: `*`, `email.*`, or exact names."""
-    return any(pattern in {"*", name} or _under(name, pattern) for pattern in scope)
-
-
-def narrows(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
-    """Tell whether every pattern of `inner` lies within one of `outer` (T7: delegation only narrows)."""
-    return all(any(_within(pattern, wider) for wider in outer) for pattern in inner)
-
-
-def _under(name: str, pattern: str) -> bool:
-    return pattern.endswith(".*") and name.startswith(pattern[:-1])
-
-
-def _within(pattern: str, wider: str) -> bool:
-    return wider in {"*", pattern} or (pattern != "*" and _under(pattern, wider))
 
 
 def labels_by_rule(given: EvaluationInput, policy: CompiledPolicy) -> Labels | None:
@@ -176,7 +195,7 @@ def _highest(candidates: Candidates, subject: Subject) -> tuple[list[CompiledRul
 
 def _could_change(rule: Rule, matched: list[CompiledRule], baseline: Decision) -> bool:
     """Tell whether an undetermined rule, if it held, could give another verdict, parameters or approvers."""
-    if rule.decision not in _FIXED:
+    if rule.decision not in _FIXED or rule.constraints or rule.limits:
         return True
     if matched and rule.priority == matched[0].rule.priority:
         return rule.decision is not matched[0].rule.decision  # it would agree, or be in conflict

@@ -193,6 +193,8 @@ _FIELDS: Final[dict[str, Getter]] = {
     "context.elapsed_s": lambda subject: (subject.given.now - subject.given.context.started_at) // MICRO,
     "context.actions_last_minute": _pace,
     "context.denied": lambda subject: subject.given.context.verdicts.get("DENY", 0),
+    "context.risk": lambda subject: subject.given.context.walked.risk,
+    "context.intent": lambda subject: subject.given.context.claims.intent or UNKNOWN,
     "context.entities": lambda subject: Many(subject.given.context.entities),
     "stored.level": lambda subject: subject.given.shared.stored.level,
     "stored.categories": lambda subject: subject.given.shared.stored,
@@ -203,5 +205,6 @@ _FIELDS: Final[dict[str, Getter]] = {
     "identity.scope": lambda subject: Many(subject.given.identity.scope),
     "identity.delegated": lambda subject: len(subject.given.identity.delegation),
     "identity.development": lambda subject: subject.given.identity.development,
+    "separation": lambda subject: subject.given.separation,
     "identity.authority": lambda subject: subject.given.shared.authority.value,
 }

@@ -8,7 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from navicert.core.evaluate import narrows
+
+def in_scope(name: str, scope: tuple[str, ...]) -> bool:
+    """Tell whether a full tool name is inside a scope: `*`, `email.*`, or exact names."""
+    return any(pattern in {"*", name} or _under(name, pattern) for pattern in scope)
+
+
+def narrows(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
+    """Tell whether every pattern of `inner` lies within one of `outer` (T7: delegation only narrows)."""
+    return all(any(_within(pattern, wider) for wider in outer) for pattern in inner)
+
+
+def _under(name: str, pattern: str) -> bool:
+    return pattern.endswith(".*") and name.startswith(pattern[:-1])
+
+
+def _within(pattern: str, wider: str) -> bool:
+    return wider in {"*", pattern} or (pattern != "*" and _under(pattern, wider))
 
 
 def intersect(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:

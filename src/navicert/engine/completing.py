@@ -19,7 +19,7 @@ from navicert.core.shared import session_key, sticky_key, stuck
 from navicert.engine.drive import Ask, Call, Machine
 from navicert.engine.workings import Completion, Live, Workings, replace
 from navicert.model.commit import Commit, RowRead, RowWrite
-from navicert.model.context import ContextEntry, Labelled, Result, SessionContext
+from navicert.model.context import ContextEntry, Labelled, Result, SessionContext, Walked
 from navicert.model.labels import NOTHING, WORST, Labels
 from navicert.model.shared import Sticky, Stored
 from navicert.model.signals import Finding
@@ -69,7 +69,7 @@ def extending(works: Workings, live: Live, output: Output) -> Machine[Labels]:
 def _label(works: Workings, live: Live, labels: Labels) -> Ticket | tuple[str, ...] | None:
     """Queue labels by themselves, without an outcome. Under the turn; returns as `stage_completion` does."""
     session_id = live.permit.session_id
-    growth = _growth(works, session_id, live.sticky, labels)
+    growth = _growth(works, live, labels)
     if isinstance(growth, tuple):
         return growth
     context, version, writes, entries = growth["context"], growth["version"], growth["writes"], growth["entries"]
@@ -94,7 +94,7 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
     live = completion.live
     session_id = live.permit.session_id
     flight = (live.flight,) if live.flight and completion.success is not None else ()
-    growth = _growth(works, session_id, live.sticky, completion.labels, flight)
+    growth = _growth(works, live, completion.labels, flight, ended=True)
     if isinstance(growth, tuple):
         return growth
     context: SessionContext = growth["context"]
@@ -162,12 +162,14 @@ def _again(works: Workings, ticket: Ticket, completion: Completion) -> None:
 
 
 def _growth(
-    works: Workings, session_id: str, followed: str, labels: Labels, more: tuple[str, ...] = ()
+    works: Workings, live: Live, labels: Labels, more: tuple[str, ...] = (), *, ended: bool = False
 ) -> dict[str, Any] | tuple[str, ...]:
     """Return the session's row and what has to be written beside it where labels grow, or rows to read first.
 
-    Labels follow the human and agent into new sessions (sticky), and go up to the sessions that delegated (T7).
+    Labels follow the human and agent into new sessions (sticky), and go up to the sessions that delegated (T7); so does
+    what was done, once it has ended, for rules over sequences.
     """
+    session_id, followed = live.permit.session_id, live.sticky
     key = session_key(session_id)
     rows = works.snapshot((key, followed, *more))
     if rows is None:
@@ -187,8 +189,9 @@ def _growth(
         if row is None:
             return (session_key(parent),)
         above: SessionContext = row[0]
-        if not above.labels.covers(labels):
-            entry = Labelled(source=session_id, labels=labels, at=now)
+        walked = _went_up(works, live, above) if ended else None
+        if walked is not None or not above.labels.covers(labels):
+            entry = Labelled(source=session_id, labels=labels, at=now, walked=walked or Walked())
             after = accumulate(above, entry)
             writes.append(RowWrite(key=session_key(parent), expected=row[1], value=after))
             entries.append((parent, after.length, entry))
@@ -207,6 +210,14 @@ def _growth(
         "writes": writes,
         "entries": entries,
     }
+
+
+def _went_up(works: Workings, live: Live, above: SessionContext) -> Walked | None:
+    """Return what this action adds to the way of a session that delegated, None where nothing that is not there."""
+    name = f"{live.permit.tool}.{live.permit.operation}"
+    if live.risk or name not in above.walked.done or works.policy.timed:
+        return Walked(done={name: works.clock.now()}, risk=live.risk)
+    return None
 
 
 def _classify(works: Workings, live: Live, output: Output) -> Machine[Labels]:

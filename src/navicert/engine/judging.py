@@ -14,7 +14,7 @@ from navicert.core.canonical import decode_parameters
 from navicert.core.dependence import prerequisites, written
 from navicert.core.digest import action_digest
 from navicert.core.draft import Judgement, decision_draft, permits, policy_part
-from navicert.core.evaluate import evaluate, labels_by_rule, lowered
+from navicert.core.evaluate import added_risk, evaluate, labels_by_rule, lowered, shadow
 from navicert.core.fields import role_values
 from navicert.core.labels import labels_in_force
 from navicert.core.shared import (
@@ -35,7 +35,7 @@ from navicert.model.action import Action, Effect
 from navicert.model.authority import LADDER, Authority, Standing, Standings
 from navicert.model.commit import Commit, RowRead, RowWrite
 from navicert.model.context import Attempt, ContextEntry, Fact, SessionContext
-from navicert.model.decision import Decision, Verdict
+from navicert.model.decision import Decision, Shadow, Verdict
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.identity import ActionIdentity
 from navicert.model.labels import Labels
@@ -104,6 +104,7 @@ class Judged(Value, frozen=True, kw_only=True):
     concerned: Concerns | None
     given: EvaluationInput | None
     ruled: Labels | None
+    risk: int
     handle: str | None
     deadline: int | None
     expires_at: int
@@ -126,6 +127,7 @@ def assess(works: Workings, case: Case) -> Assessed | Need:
     candidates = policy.candidates(action.tool, action.operation)
     current = case.start or action
     touched: tuple[str, ...] = ()
+    shadowed: Shadow | None = None
     now = max(works.clock.now(), case.not_before)
     for left in range(ROUNDS, -1, -1):
         concerned = concerns(current, profile, case.identity, candidates, works.settings.scribe.pseudonym)
@@ -156,12 +158,15 @@ def assess(works: Workings, case: Case) -> Assessed | Need:
             now=now,
             facts=case.facts,
             answered=case.answered,
+            separation=action.separation or works.settings.scribe.separation,
         )
+        if left == ROUNDS and case.forced is None:
+            shadowed = shadow(given, policy)
         decision = case.forced or evaluate(given, policy)
         if decision.effective is not None and not left:
             decision = forced("modification_unstable", "the required changes do not come to rest")
         if decision.effective is None:
-            decision = _merged(decision, touched)
+            decision = replace(_merged(decision, touched), shadow=shadowed)
             return Assessed(decision=decision, given=given, concerned=concerned, rows=rows, line=(context, *above))
         touched = (*touched, *decision.rules)
         current = as_modified(current, decision.effective)
@@ -279,6 +284,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision)
         verdict=decision.verdict,
         owner=settings.issuer,
         at=now,
+        risk=added_risk(given, policy),
         entities=_entities(works, current),
         handle=handle,
         resources=written(profile, decode_parameters(current.parameters)) if handle else (),
@@ -319,6 +325,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision)
         concerned=concerned,
         given=given,
         ruled=labels_by_rule(given, policy) if permits(decision.verdict) else None,
+        risk=entry.risk or 0,
         handle=handle,
         deadline=wait.question.deadline if wait else None,
         expires_at=now + int(settings.permit_s * 1_000_000),

@@ -15,7 +15,7 @@ from typing import Final
 from navicert.core.accumulate import accumulate
 from navicert.core.answers import Answers, hear
 from navicert.core.draft import Judgement, Resolved, permits, policy_part, resolution_draft
-from navicert.core.evaluate import evaluate, labels_by_rule
+from navicert.core.evaluate import added_risk, evaluate, labels_by_rule
 from navicert.core.shared import APPROVERS, AUTHORITY, authority_of, over_key, session_key, subjects, wait_key
 from navicert.engine.deciding import Answer, case_of, durably, fetch, redo, refusal
 from navicert.engine.drive import Ask, Call, Machine
@@ -356,6 +356,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision,
         verdict=decision.verdict,
         owner=settings.issuer,
         at=now,
+        risk=added_risk(given, works.policy),
     )
     after = accumulate(context, entry)
     changes = follow(works, assessed, decision)
@@ -402,6 +403,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision,
         concerned=assessed.concerned,
         given=given,
         ruled=labels_by_rule(given, policy) if permits(decision.verdict) else None,
+        risk=entry.risk or 0,
         handle=wait.handle if asking else None,
         deadline=deadline if asking else None,
         expires_at=now + int(settings.permit_s * 1_000_000),

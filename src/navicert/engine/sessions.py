@@ -12,8 +12,8 @@ import msgspec
 from navicert.core import delegation
 from navicert.core.accumulate import accumulate, begin
 from navicert.core.canonical import MAX_BYTES
-from navicert.core.evaluate import narrows
 from navicert.core.labels import labels_in_force
+from navicert.core.scope import narrows
 from navicert.core.shared import session_key, sticky_key
 from navicert.engine.drive import Machine
 from navicert.engine.workings import Workings
@@ -84,6 +84,7 @@ def delegating(
                 (parent,), sticky.labels if sticky and sticky.until > now else NOTHING, works.settings.issuer
             ),
             at=now,
+            walked=parent.walked,
         )
         return _begin(works, entry, (RowRead(key=key, expected=version), RowRead(key=followed, expected=stamp)))
 

@@ -96,6 +96,7 @@ class Live(Value, frozen=True, kw_only=True):
     flight: str | None
     stored: tuple[str, ...]
     ruled: Labels | None
+    risk: int = 0
     subjects: tuple[str, ...] = ()
     authority: Authority = Authority.FULL
     ended_at: int | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from navicert.model.labels import Labels
+from navicert.model.labels import Labels, Limit
 from navicert.model.value import Value
 
 
@@ -30,6 +30,7 @@ class ToolProfile(Value, frozen=True, kw_only=True):
 
     tool: full name, `email.send`. Parameters are named by role: destination, resource, amount, content.
     returns: the base label of its results; None means undeclared, and then results count as the highest (R2.c).
+    accepts: the highest label of what it may be sent, None for no limit: a search query is a send too (T3).
     """
 
     tool: str
@@ -41,6 +42,7 @@ class ToolProfile(Value, frozen=True, kw_only=True):
     content: tuple[str, ...] = ()
     opaque: tuple[str, ...] = ()
     returns: Labels | None = None
+    accepts: Limit | None = None
 
 
 class Action(Value, frozen=True, kw_only=True):

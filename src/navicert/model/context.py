@@ -58,6 +58,16 @@ class Fact(Value, frozen=True, kw_only=True):
     conflicting: bool = False
 
 
+class Walked(Value, frozen=True, kw_only=True):
+    """Where the session has been, for rules over sequences: flat in the session's length (T3, T6).
+
+    done: full tool name → when an action of it was last permitted, in µs. risk: points that permitted actions added.
+    """
+
+    done: dict[str, int] = {}
+    risk: int = 0
+
+
 class Opened(Value, frozen=True, kw_only=True, tag="opened"):
     """The first entry: request, identity claims, scope, inherited labels. `salt` keeps digests unguessable."""
 
@@ -70,6 +80,7 @@ class Opened(Value, frozen=True, kw_only=True, tag="opened"):
     inherited: Labels = NOTHING
     said: tuple[str, ...] = ()
     at: int
+    walked: Walked = Walked()
 
 
 class UserSaid(Value, frozen=True, kw_only=True, tag="user_said"):
@@ -91,7 +102,8 @@ class Observed(Value, frozen=True, kw_only=True, tag="observed"):
 class Attempt(Value, frozen=True, kw_only=True, tag="attempt"):
     """An action was judged. Attempts count, whatever the verdict. handle: of the wait that it began.
 
-    resources: what it would write. depth: how many waits hang on one another, with it.
+    resources: what it would write. depth: how many waits hang on one another, with it. risk: what it adds if permitted;
+    None in entries of version 0.1, which count for no sequence.
     """
 
     action_id: str
@@ -100,6 +112,7 @@ class Attempt(Value, frozen=True, kw_only=True, tag="attempt"):
     verdict: Verdict
     owner: str
     at: int
+    risk: int | None = None
     entities: tuple[str, ...] = ()
     handle: str | None = None
     resources: tuple[str, ...] = ()
@@ -107,7 +120,7 @@ class Attempt(Value, frozen=True, kw_only=True, tag="attempt"):
 
 
 class Resolution(Value, frozen=True, kw_only=True, tag="resolution"):
-    """A wait was judged again: it ended, with this verdict, or asks anew (STEP_UP, DEFER)."""
+    """A wait was judged again: it ended, with this verdict, or asks anew (STEP_UP, DEFER). risk: as in `Attempt`."""
 
     handle: str
     action_id: str
@@ -116,6 +129,7 @@ class Resolution(Value, frozen=True, kw_only=True, tag="resolution"):
     verdict: Verdict
     owner: str
     at: int
+    risk: int | None = None
 
 
 class Result(Value, frozen=True, kw_only=True, tag="result"):
@@ -132,11 +146,15 @@ class Result(Value, frozen=True, kw_only=True, tag="result"):
 
 
 class Labelled(Value, frozen=True, kw_only=True, tag="labelled"):
-    """Labels reached this session from elsewhere: a child session, a chunk of a stream, stored labels."""
+    """Labels reached this session from elsewhere: a child session, a chunk of a stream, stored labels.
+
+    walked: what a child session was permitted, which counts as the parent's own.
+    """
 
     source: str
     labels: Labels
     at: int
+    walked: Walked = Walked()
 
 
 class Ended(Value, frozen=True, kw_only=True, tag="ended"):
@@ -173,3 +191,4 @@ class SessionContext(Value, frozen=True, kw_only=True, omit_defaults=False):
     facts: tuple[Fact, ...] = ()
     pace: tuple[int, ...] = ()
     ended_at: int | None = None
+    walked: Walked = Walked()

@@ -32,12 +32,20 @@ class Classification(StrEnum):
     STATIC = "static"
 
 
+class Shadow(Value, frozen=True, kw_only=True):
+    """What the decision would have been with the shadow rules in force. rules: ids, as in `Decision`."""
+
+    verdict: Verdict
+    rules: tuple[str, ...]
+
+
 class Decision(Value, frozen=True, kw_only=True):
     """What `evaluate` answers. `rules` are the ids of the determining rules, in file order.
 
     reason_code: stable word for machines. reason: a sentence for people. undetermined: the fields that were not known.
     effective: the parameters that would run, canonical bytes, where the verdict is MODIFY. approvals, backups,
-    escalate_s: of STEP_UP, as in `Rule`. depends_on: the waits that come first.
+    escalate_s: of STEP_UP, as in `Rule`. depends_on: the waits that come first. shadow: recorded, without effect; None
+    where no shadow rule concerns the action.
     """
 
     verdict: Verdict
@@ -54,6 +62,7 @@ class Decision(Value, frozen=True, kw_only=True):
     backups: tuple[str, ...] = ()
     escalate_s: int | None = None
     depends_on: tuple[str, ...] = ()
+    shadow: Shadow | None = None
 
 
 class Permit(Value, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ class EvaluationInput(Value, frozen=True, kw_only=True):
     labels: in force for this action, joined from the session, its sticky labels, and the worst case for actions of
     the session that are open elsewhere. now: microseconds, UTC. facts: found out while the action waited; they stand
     over those of the context. answered: content hashes of the rules that people have answered for this very action.
+    separation: between agent and engine: none, user or host.
     """
 
     action: Action
@@ -46,3 +47,4 @@ class EvaluationInput(Value, frozen=True, kw_only=True):
     now: int = 0
     facts: tuple[Fact, ...] = ()
     answered: tuple[str, ...] = ()
+    separation: str = "none"

@@ -13,7 +13,8 @@ class Claims(Value, frozen=True, kw_only=True):
     """What the application asserts when it opens a session. Never taken from tool arguments.
 
     token: what proves it, where the deployment verifies (a JWT access token). peer: what the resident owner knows of
-    the process at the other end (`uid:1000`); set by the owner, never by a caller.
+    the process at the other end (`uid:1000`); set by the owner, never by a caller. intent: the class of work that the
+    session was opened for, where the policy knows such classes.
     """
 
     human: str | None = None
@@ -23,6 +24,7 @@ class Claims(Value, frozen=True, kw_only=True):
     scope: tuple[str, ...] = ("*",)
     token: str | None = None
     peer: str | None = None
+    intent: str | None = None
 
 
 class Evidence(Value, frozen=True, kw_only=True):

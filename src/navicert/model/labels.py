@@ -53,5 +53,24 @@ class Labels(Value, frozen=True, kw_only=True):
         return " · ".join((self.level.name, *self.categories))
 
 
+class Limit(Value, frozen=True, kw_only=True):
+    """The highest label that something may be sent. categories: those that may go there; None for every one."""
+
+    level: Level
+    categories: tuple[str, ...] | None = None
+
+    def admits(self, labels: Labels) -> bool:
+        """Tell whether data of this label may go there; unclassified data only where there is no limit at all."""
+        if labels.level > self.level:
+            return False
+        return self.categories is None or (not labels.everything and set(labels.categories) <= set(self.categories))
+
+    def words(self) -> str:
+        """Return the limit for people: `CONFIDENTIAL · PII only`."""
+        if self.categories is None:
+            return self.level.name
+        return " · ".join((self.level.name, ", ".join(self.categories) or "no category"))
+
+
 NOTHING = Labels()
 WORST = Labels(level=Level.RESTRICTED, everything=True)

@@ -12,12 +12,15 @@ from enum import StrEnum
 from navicert.model.action import ToolProfile
 from navicert.model.authority import Authority
 from navicert.model.decision import Classification, Verdict
-from navicert.model.labels import Labels
+from navicert.model.labels import Labels, Limit
 from navicert.model.value import Json, Value
 
 
 class Operator(StrEnum):
-    """The closed set of operators; `matches` is RE2, unanchored."""
+    """The closed set of operators; `matches` is RE2, unanchored.
+
+    The value of `external` is the patterns of the organisation; that of `same` a field; of `at` and `under`, patterns.
+    """
 
     EQ = "eq"
     NE = "ne"
@@ -32,6 +35,11 @@ class Operator(StrEnum):
     STARTS_WITH = "starts_with"
     ENDS_WITH = "ends_with"
     EXISTS = "exists"
+    TYPE = "type"
+    SAME = "same"
+    AT = "at"
+    EXTERNAL = "external"
+    UNDER = "under"
 
 
 class Posture(StrEnum):
@@ -65,6 +73,17 @@ class Tally(Value, frozen=True, kw_only=True):
     per: str
     above: int
     window_s: int
+
+
+class Earlier(Value, frozen=True, kw_only=True):
+    """What the session was permitted before: an action that meets all the conditions (on its tool's name and profile).
+
+    within_s: not longer ago than this. negated: holds where there was none.
+    """
+
+    match: tuple[Condition, ...]
+    within_s: int | None = None
+    negated: bool = False
 
 
 class Edit(StrEnum):
@@ -124,6 +143,9 @@ class Rule(Value, frozen=True, kw_only=True):
 
     approvals: how many persons must approve. backups: who may besides, after escalate_s seconds. approvers of a DEFER
     rule are asked when nothing more can be found out. authority: what the agent's authority becomes where it matches.
+    after: what must have happened in the session. constraints, limits: what must hold besides where the rule permits or
+    asks; else DENY (R3.b). adds_risk: points that the action adds to the session's risk where the rule matches. shadow:
+    what the rule would do is recorded, and nothing else.
     """
 
     id: str
@@ -143,6 +165,28 @@ class Rule(Value, frozen=True, kw_only=True):
     backups: tuple[str, ...] = ()
     escalate_s: int | None = None
     authority: Authority | None = None
+    after: tuple[Earlier, ...] = ()
+    constraints: tuple[Condition, ...] = ()
+    limits: tuple[Tally, ...] = ()
+    adds_risk: int = 0
+    shadow: bool = False
+
+
+class Destination(Value, frozen=True, kw_only=True):
+    """Places with the highest label that they may be sent. at: address patterns; names: destinations as written."""
+
+    at: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    accepts: Limit
+
+
+class Intent(Value, frozen=True, kw_only=True):
+    """A class of work and its bounds: tools as scope patterns, the highest label it may touch, how many actions."""
+
+    name: str
+    tools: tuple[str, ...]
+    accepts: Limit | None = None
+    actions: int | None = None
 
 
 class PolicySet(Value, frozen=True, kw_only=True):
@@ -151,7 +195,8 @@ class PolicySet(Value, frozen=True, kw_only=True):
     sticky_s: how long labels follow a principal and agent into new sessions. confidence_ppm: below it, DEFER (R3.c).
     facts: how missing facts are found out. roles: what each role may use at most, as scope patterns; None for no
     ceiling. supervisors: who approves what an agent of reduced authority does. cascade: how deep waits may hang on
-    waits (R4.f).
+    waits (R4.f). destinations: what may be sent where; one that is not listed takes PUBLIC; empty for no such limits.
+    intents: the classes of work; empty for none. risk_limit: a session's risk above it is DENY (step 2).
     """
 
     policy: str
@@ -165,3 +210,6 @@ class PolicySet(Value, frozen=True, kw_only=True):
     roles: dict[str, tuple[str, ...]] | None = None
     supervisors: tuple[str, ...] = ()
     cascade: int = 3
+    destinations: tuple[Destination, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    risk_limit: int | None = None

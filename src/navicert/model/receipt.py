@@ -79,6 +79,13 @@ class PolicyPart(Value, frozen=True, kw_only=True):
     hash: str
 
 
+class ShadowPart(Value, frozen=True, kw_only=True):
+    """What would have been decided with the shadow rules in force, and by which rules."""
+
+    result: str
+    rules: tuple[str, ...]
+
+
 class DecisionPart(Value, frozen=True, kw_only=True):
     """What was decided, and by which rules. `reason` is a commitment."""
 
@@ -89,6 +96,7 @@ class DecisionPart(Value, frozen=True, kw_only=True):
     reason_code: str
     reason: str
     evaluated: str
+    shadow: ShadowPart | None = None
 
 
 class ContextPart(Value, frozen=True, kw_only=True):

@@ -156,11 +156,13 @@ class Guard:
         roles: tuple[str, ...] | list[str] = (),
         scope: str | tuple[str, ...] | list[str] = ("*",),
         token: str | None = None,
+        intent: str | None = None,
     ) -> Session:
         """Open a session for what a user asked: `with guard.session(request=…, human=…, agent=…) as s:`.
 
         scope: the tools that this agent may use at all, as full names or patterns (`email.*`). token: the access token
-        of whoever asked, where the deployment verifies tokens; human, agent and roles then stand in it.
+        of whoever asked, where the deployment verifies tokens; human, agent and roles then stand in it. intent: the
+        class of work, one of the policy's `intents` where it has such.
         """
         claims = Claims(
             human=human,
@@ -169,6 +171,7 @@ class Guard:
             roles=tuple(roles),
             scope=(scope,) if isinstance(scope, str) else tuple(scope),
             token=token,
+            intent=intent,
         )
         return Session(self.engine, self.engine.open_session(request, claims))
 

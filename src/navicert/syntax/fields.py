@@ -14,6 +14,7 @@ ORDER = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
 AMONG = frozenset({Operator.IN, Operator.NOT_IN})
 SAME = frozenset({Operator.EQ, Operator.NE}) | AMONG
 PARTS = frozenset({Operator.CONTAINS, Operator.STARTS_WITH, Operator.ENDS_WITH})
+PLACES = frozenset({Operator.AT, Operator.EXTERNAL, Operator.UNDER})
 _TEXT = SAME | PARTS | {Operator.MATCHES}
 OPERATORS: Mapping[str, Operator] = {operator.value: operator for operator in Operator}
 
@@ -30,6 +31,7 @@ class Type(Enum):
     TEXTS = "a list of texts"
     NUMBER = "a number"
     TRUTH = "a boolean"
+    SEPARATION = "a kind of separation"
     ANY = "any value"
 
 
@@ -39,10 +41,11 @@ APPLIES: Mapping[Type, frozenset[Operator]] = {
     Type.LEVEL: SAME | ORDER,
     Type.AUTHORITY: SAME,
     Type.CATEGORY: SAME | {Operator.CONTAINS},
-    Type.TEXT: _TEXT | {Operator.EXISTS},
+    Type.TEXT: _TEXT | {Operator.EXISTS, Operator.AT, Operator.EXTERNAL},
     Type.TEXTS: _TEXT | {Operator.EXISTS},
     Type.NUMBER: SAME | ORDER | {Operator.EXISTS},
     Type.TRUTH: frozenset({Operator.EQ, Operator.NE}),
+    Type.SEPARATION: SAME,
     Type.ANY: frozenset(Operator),
 }
 
@@ -55,6 +58,7 @@ PLAIN: Mapping[str, Type] = {
     "resource": Type.ANY,
     "amount": Type.NUMBER,
     "content": Type.ANY,
+    "separation": Type.SEPARATION,
 }
 SECTIONS: Mapping[str, Mapping[str, Type]] = {
     "parameters": {},
@@ -67,6 +71,8 @@ SECTIONS: Mapping[str, Mapping[str, Type]] = {
         "elapsed_s": Type.NUMBER,
         "actions_last_minute": Type.NUMBER,
         "denied": Type.NUMBER,
+        "risk": Type.NUMBER,
+        "intent": Type.TEXT,
         "entities": Type.TEXTS,
     },
     "stored": {"level": Type.LEVEL, "categories": Type.CATEGORY},
@@ -85,4 +91,11 @@ SECTIONS: Mapping[str, Mapping[str, Type]] = {
 NAMED: Mapping[str, Type] = {"attempts": Type.NUMBER, "facts": Type.ANY}
 """Fields of `context` that go on with a name."""
 TALLIES = ("rate", "total")
-KEYS = (*PLAIN, *SECTIONS, *TALLIES)
+SEQUENCES = ("after", "not_after")
+KEYS = (*PLAIN, *SECTIONS, *TALLIES, *SEQUENCES)
+CONSTRAINED = ("parameters", "destination", "resource", "amount", "content", *TALLIES)
+"""What `constraints` may say something about."""
+PAST = ("tool", "operation", "effect", "category")
+"""What a condition on an earlier action may ask for."""
+OF_PERSON = ("identity.human", "identity.agent", "identity.service")
+"""The fields that `same` compares with, besides parameters."""

@@ -13,23 +13,30 @@ from typing import NamedTuple
 
 import msgspec
 
+from navicert.core.places import check_folder, check_place
+from navicert.core.predicates import TYPES
 from navicert.model.action import Effect
 from navicert.model.authority import LADDER
 from navicert.model.labels import Level
-from navicert.model.policy import Condition, Operator, Tally
+from navicert.model.policy import Condition, Earlier, Operator, Tally
 from navicert.model.value import Json
 from navicert.syntax import words
 from navicert.syntax.fields import (
     AMONG,
     APPLIES,
+    CONSTRAINED,
     KEYS,
     NAMED,
+    OF_PERSON,
     OPERATORS,
     ORDER,
     PARTS,
+    PAST,
+    PLACES,
     PLAIN,
     SAME,
     SECTIONS,
+    SEQUENCES,
     TALLIES,
     Type,
 )
@@ -41,20 +48,42 @@ MAX_TOTAL = 9_000_000_000_000
 
 
 class Field(NamedTuple):
-    """One field of a match with what is said about it. `path` is the full one: `parameters.to`."""
+    """One field of a match with what is said about it. `path` is the full one: `parameters.to`. ours: see `Match`."""
 
     path: str
     type: Type
     node: Node
     place: Place
+    ours: tuple[str, ...] | None = None
 
 
-def read_match(node: Node) -> tuple[tuple[Condition, ...], tuple[Tally, ...]]:
-    """Return conditions and tallies, each in canonical order; raises `Fault`."""
+class Match(NamedTuple):
+    """What a `match` or `constraints` says, each part in canonical order."""
+
+    conditions: tuple[Condition, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    after: tuple[Earlier, ...] = ()
+
+
+def read_match(node: Node, ours: tuple[str, ...] | None) -> Match:
+    """Return what a `match` says; ours: the places of the organisation, None where unstated. Raises `Fault`."""
     found = words.table(node, "`match`")
     for key, place in found.keys.items():
         if key not in KEYS:
             raise Fault(place, f"unknown field {shown(key)} in `match`; {_field_advice(key)}")
+    after = [item for key in SEQUENCES if key in found.nodes for item in _sequence(key, found.nodes[key])]
+    return _match(found, ours)._replace(after=tuple(sorted(after, key=_encoded)))
+
+
+def read_constraints(node: Node, ours: tuple[str, ...] | None) -> Match:
+    """Return what `constraints` say; they are conditions on parameters, by name or by role, and tallies."""
+    found = words.fields(node, "`constraints`", CONSTRAINED)
+    if not found.nodes:
+        raise Fault(found.place, "`constraints` is empty; add one, or remove it")
+    return _match(found, ours)
+
+
+def _match(found: Table, ours: tuple[str, ...] | None) -> Match:
     seen: dict[str, Place] = {}
     conditions: list[Condition] = []
     for field in _fields(found):
@@ -62,10 +91,31 @@ def read_match(node: Node) -> tuple[tuple[Condition, ...], tuple[Tally, ...]]:
             where = f"first in line {seen[field.path].line}"
             raise Fault(field.place, f"the field {shown(field.path)} stands twice ({where}); keep one")
         seen[field.path] = field.place
-        conditions.extend(_conditions(field))
+        conditions.extend(_conditions(field._replace(ours=ours)))
     _whole_names_have_no_place(found)
     tallies = tuple(_tally(key, found.nodes[key]) for key in TALLIES if key in found.nodes)
-    return tuple(sorted(conditions, key=_order)), tallies
+    return Match(tuple(sorted(conditions, key=_order)), tallies)
+
+
+def _sequence(key: str, node: Node) -> Iterator[Earlier]:
+    """One earlier action, or a list of them: each must have been permitted, in whatever order."""
+    entries = words.items(node, f"`{key}`") if isinstance(node, Items) else (node,)
+    if not entries:
+        raise Fault(node.place, f"`{key}` is an empty list; say what must have happened, or remove it")
+    for entry in entries:
+        found = words.fields(entry, f"`{key}`", (*PAST, "within"))
+        if not any(name in found.nodes for name in PAST):
+            raise Fault(found.place, f"`{key}` names no action; add one of {words.listed(PAST)}")
+        within = found.nodes.get("within")
+        yield Earlier(
+            match=_match(found, None).conditions,
+            within_s=words.duration(within, "`within`", most=MAX_WINDOW_S) if within else None,
+            negated=key == "not_after",
+        )
+
+
+def _encoded(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
 
 
 def _whole_names_have_no_place(match: Table) -> None:
@@ -90,8 +140,7 @@ def _field_advice(key: str) -> str:
 
 
 def _order(condition: Condition) -> tuple[str, str, bool, bytes]:
-    value = msgspec.json.encode(condition.value, order="sorted")
-    return condition.field, condition.operator.value, condition.negated, value
+    return condition.field, condition.operator.value, condition.negated, _encoded(condition.value)
 
 
 # -------------------------------------------------------------------------------------------------------------- fields
@@ -200,9 +249,11 @@ def _operator(field: Field, word: str, place: Place) -> Operator:
             inner = f"{field.path.removeprefix('parameters.')}.{word}"
             hint += f" (a field inside an object is written {shown(inner)})"
         raise Fault(place, f"unknown operator {shown(word)}; {hint}")
-    if operator not in APPLIES[field.type]:
+    if operator not in APPLIES[field.type] or (field.path == "parameters.*" and operator in _OF_ONE):
         usable = words.listed(each.value for each in Operator if each in APPLIES[field.type])
         raise Fault(place, f"`{word}` does not apply to {shown(field.path)}, which is {field.type.value}; use {usable}")
+    if operator is Operator.TYPE and not field.path.startswith("parameters."):
+        raise Fault(place, "`type` is asked of a parameter by its name; write it inside `parameters:`")
     return operator
 
 
@@ -213,6 +264,8 @@ def _condition(
         raise Fault(
             place or node.place, f"{shown(field.path)} is {field.type.value} and takes no list; write one value"
         )
+    if operator is Operator.EXTERNAL:
+        return _external(field, node, negated=negated)
     return Condition(field=field.path, operator=operator, value=_value(field, operator, node), negated=negated)
 
 
@@ -229,6 +282,12 @@ def _value(field: Field, operator: Operator, node: Node) -> Json:
         return words.truth(node, "`exists`")
     if operator is Operator.MATCHES:
         return words.pattern(node, "`matches`")
+    if operator is Operator.TYPE:
+        return words.choice(node, "`type`", {name: name for name in TYPES})
+    if operator is Operator.SAME:
+        return _other(field, node)
+    if operator in PLACES:
+        return list(places(node, what, folders=operator is Operator.UNDER))
     if operator in AMONG:
         return _list(field, node, what)
     if operator in PARTS and field.type is not Type.CATEGORY:
@@ -237,6 +296,43 @@ def _value(field: Field, operator: Operator, node: Node) -> Json:
     if operator in ORDER and isinstance(value, bool):
         raise Fault(node.place, f"`{operator.value}` compares numbers or texts, not {kind(node)}; use `eq`")
     return value
+
+
+def places(node: Node, what: str, *, folders: bool = False) -> tuple[str, ...]:
+    """Return patterns of network places, or folders, in file order; raises `Fault` for one that can match nothing."""
+    found = words.names(node, what, words.MAX_PARAMETER)
+    for index, pattern in enumerate(found):
+        wrong = check_folder(pattern) if folders else check_place(pattern)
+        if wrong is not None:
+            place = node.nodes[index].place if isinstance(node, Items) else node.place
+            raise Fault(place, f"{shown(pattern)} {wrong}")
+    return tuple(sorted(found))
+
+
+def _external(field: Field, node: Node, *, negated: bool) -> Condition:
+    """`external` is judged against the places of the organisation, which become part of the condition."""
+    if field.ours is None:
+        hint = "add `organisation: [company.com]` at the top level"
+        raise Fault(node.place, f"`external` needs to know what is internal; {hint}")
+    outside = words.truth(node, "`external`")
+    return Condition(
+        field=field.path,
+        operator=Operator.EXTERNAL if outside else Operator.AT,
+        value=list(field.ours),
+        negated=negated,
+    )
+
+
+def _other(field: Field, node: Node) -> str:
+    """The field that `same` compares with."""
+    name = words.line(node, "`same`", words.MAX_PARAMETER)
+    parameter = name.removeprefix("parameters.")
+    if name == field.path or (name not in OF_PERSON and parameter in {name, "*"}):
+        options = words.listed((*OF_PERSON, "parameters.NAME"))
+        raise Fault(node.place, f"`same` cannot compare with {shown(name)}; write one of {options}")
+    if parameter != name:
+        words.parameter(parameter, node.place)
+    return name
 
 
 def _list(field: Field, node: Node, what: str) -> Json:
@@ -268,6 +364,8 @@ def _scalar(field: Field, node: Node, what: str) -> Json:
             return words.choice(node, what, _EFFECTS)
         case Type.AUTHORITY:
             return words.choice(node, what, _STATES)
+        case Type.SEPARATION:
+            return words.choice(node, what, _SEPARATIONS)
         case Type.TOOL:
             return _tool(field, node, what)
         case Type.NUMBER:
@@ -305,6 +403,9 @@ _NAME_HINT = "a name has letters, digits, `_`, `-` and `.`"
 _LEVELS = {level.name: level.name for level in Level}
 _EFFECTS = {effect.value: effect.value for effect in Effect}
 _STATES = {state.value: state.value for state in LADDER}
+_SEPARATIONS = {word: word for word in ("none", "user", "host")}
+_OF_ONE = frozenset({Operator.TYPE, Operator.SAME, *PLACES})
+"""Operators that are no question to every value at any depth."""
 
 
 def _tool(field: Field, node: Node, what: str) -> str:

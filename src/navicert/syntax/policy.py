@@ -15,12 +15,12 @@ from navicert.model.action import Effect, ToolProfile
 from navicert.model.authority import LADDER, Authority
 from navicert.model.decision import Classification, Verdict
 from navicert.model.errors import PolicyError
-from navicert.model.labels import Labels, Level
-from navicert.model.policy import Edit, Modification, PolicySet, Posture, Rule
+from navicert.model.labels import Labels, Level, Limit
+from navicert.model.policy import Destination, Edit, Intent, Modification, PolicySet, Posture, Rule
 from navicert.model.value import Json, Value
 from navicert.syntax import words
 from navicert.syntax.facts import read_facts
-from navicert.syntax.match import TOOL_NAME, read_match
+from navicert.syntax.match import TOOL_NAME, Match, places, read_constraints, read_match
 from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, read_yaml, shown
 
 DEFAULT_TIMEOUT_S = 15 * 60
@@ -30,17 +30,21 @@ MAX_VERSION = 2**53 - 1
 MAX_PRIORITY = 1_000_000_000
 MAX_APPROVALS = 16
 MAX_CASCADE = 16
+MAX_RISK = 1_000_000
+MAX_ACTIONS = 1_000_000
 REQUESTER = "requester"
 
 _POLICY = (
-    "policy", "version", "posture", "sticky", "confidence", "tools", "facts", "roles", "supervisors", "cascade",
-    "rules",
+    "policy", "version", "posture", "sticky", "confidence", "risk_limit", "organisation", "tools", "destinations",
+    "intents", "facts", "roles", "supervisors", "cascade", "rules",
 )  # fmt: skip
 _ROLES = ("destination", "resource", "amount", "content")
-_TOOL = ("effect", *_ROLES, "categories", "returns")
+_TOOL = ("effect", *_ROLES, "categories", "accepts", "returns")
+_DESTINATION = ("at", "in", "accepts")
+_INTENT = ("tools", "accepts", "actions")
 _RULE = (
-    "id", "name", "match", "decision", "classification", "priority", "reason", "risk", "modifications", "approvers",
-    "approvals", "escalate", "timeout", "set_context", "authority",
+    "id", "name", "match", "decision", "classification", "priority", "reason", "risk", "constraints", "modifications",
+    "approvers", "approvals", "escalate", "timeout", "set_context", "adds_risk", "authority", "shadow",
 )  # fmt: skip
 
 _POSTURES = {posture.value: posture for posture in Posture}
@@ -59,11 +63,13 @@ _DECISIONS_OF: Mapping[Classification, tuple[Verdict, ...]] = {
     Classification.CONTEXT_DEFER: (Verdict.DEFER,),
 }
 _ONLY_WITH: Mapping[str, tuple[Verdict, ...]] = {
+    "constraints": (Verdict.ALLOW, Verdict.MODIFY, Verdict.STEP_UP),
     "modifications": (Verdict.MODIFY,),
     "approvers": (Verdict.STEP_UP, Verdict.DEFER),
     "approvals": (Verdict.STEP_UP, Verdict.DEFER),
     "escalate": (Verdict.STEP_UP,),
     "timeout": (Verdict.STEP_UP, Verdict.DEFER),
+    "shadow": tuple(Verdict),
 }
 _ESCALATE = ("after", "to")
 _REQUIRED_WITH: Mapping[Verdict, str] = {Verdict.MODIFY: "modifications", Verdict.STEP_UP: "approvers"}
@@ -95,8 +101,9 @@ def read_policy(text: str, source: str = "policy.yaml") -> tuple[PolicySet, Span
 def _policy(file: Table) -> tuple[PolicySet, Spans]:
     words.fields(file, "the policy", _POLICY, ("policy", "version", "posture"))
     nodes = file.nodes
+    ours = places(nodes["organisation"], "`organisation`") if "organisation" in nodes else None
     tools, tool_places = _tools(nodes["tools"]) if "tools" in nodes else ((), {})
-    rules, rule_places = _rules(nodes["rules"]) if "rules" in nodes else ((), {})
+    rules, rule_places = _rules(nodes["rules"], ours) if "rules" in nodes else ((), {})
     policy = PolicySet(
         policy=words.identifier(nodes["policy"], "`policy`"),
         version=words.integer(nodes["version"], "`version`", 1, MAX_VERSION),
@@ -109,6 +116,9 @@ def _policy(file: Table) -> tuple[PolicySet, Spans]:
         roles=_ceilings(nodes["roles"]) if "roles" in nodes else None,
         supervisors=_people(nodes["supervisors"], "`supervisors`") if "supervisors" in nodes else (),
         cascade=words.integer(nodes["cascade"], "`cascade`", 1, MAX_CASCADE) if "cascade" in nodes else DEFAULT_CASCADE,
+        destinations=_destinations(nodes["destinations"]) if "destinations" in nodes else (),
+        intents=_intents(nodes["intents"]) if "intents" in nodes else (),
+        risk_limit=words.integer(nodes["risk_limit"], "`risk_limit`", 0, MAX_RISK) if "risk_limit" in nodes else None,
     )
     return policy, Spans(rules=rule_places, tools=tool_places, keys=dict(_key_places(file)))
 
@@ -158,6 +168,7 @@ def _tool(name: str, node: Node) -> ToolProfile:
         amount=roles["amount"],
         content=roles["content"],
         returns=_returns(nodes["returns"]) if "returns" in nodes else None,
+        accepts=_limit(nodes["accepts"]) if "accepts" in nodes else None,
     )
 
 
@@ -173,6 +184,54 @@ def _returns(node: Node) -> Labels:
     if isinstance(node, Scalar):
         return Labels(level=words.choice(node, "`returns`", _LEVELS))
     return _labels(node, "returns", "level")
+
+
+def _limit(node: Node) -> Limit:
+    """A level admits every category up to it; with `categories`, only these."""
+    if isinstance(node, Scalar):
+        return Limit(level=words.choice(node, "`accepts`", _LEVELS))
+    found = words.fields(node, "`accepts`", ("level", "categories"), ("level", "categories"))
+    named = found.nodes["categories"]
+    none = isinstance(named, Items) and not named.nodes
+    return Limit(
+        level=words.choice(found.nodes["level"], "`level`", _LEVELS), categories=() if none else _categories(named)
+    )
+
+
+def _destinations(node: Node) -> tuple[Destination, ...]:
+    found = words.items(node, "`destinations`")
+    if not found:
+        raise Fault(node.place, "`destinations` is an empty list; list where data may go, or remove it")
+    return tuple(_destination(words.fields(item, "a destination", _DESTINATION, ("accepts",))) for item in found)
+
+
+def _destination(found: Table) -> Destination:
+    nodes = found.nodes
+    if "at" not in nodes and "in" not in nodes:
+        raise Fault(found.place, "the destination names no place; add `at:` (addresses) or `in:` (names as written)")
+    return Destination(
+        at=places(nodes["at"], "`at`") if "at" in nodes else (),
+        names=tuple(sorted(words.names(nodes["in"], "`in`", words.MAX_PARAMETER))) if "in" in nodes else (),
+        accepts=_limit(nodes["accepts"]),
+    )
+
+
+def _intents(node: Node) -> tuple[Intent, ...]:
+    found = words.table(node, "`intents`")
+    if not found.nodes:
+        raise Fault(found.place, "`intents` is empty; add a class of work, or leave it out")
+    return tuple(_intent(words.named(name, found.keys[name], "an intent"), found.nodes[name]) for name in found.nodes)
+
+
+def _intent(name: str, node: Node) -> Intent:
+    found = words.fields(node, f"the intent {shown(name)}", _INTENT, ("tools",))
+    nodes = found.nodes
+    return Intent(
+        name=name,
+        tools=_scope(nodes["tools"], f"the tools of the intent {shown(name)}"),
+        accepts=_limit(nodes["accepts"]) if "accepts" in nodes else None,
+        actions=words.integer(nodes["actions"], "`actions`", 1, MAX_ACTIONS) if "actions" in nodes else None,
+    )
 
 
 def _labels(node: Node, what: str, level: str) -> Labels:
@@ -194,11 +253,14 @@ def _ceilings(node: Node) -> dict[str, tuple[str, ...]]:
     found = words.table(node, "`roles`")
     if not found.nodes:
         raise Fault(found.place, "`roles` is empty, so that nobody could use anything; add a role, or leave it out")
-    return {words.named(role, found.keys[role], "a role"): _scope(found.nodes[role], role) for role in found.nodes}
+    return {
+        words.named(role, found.keys[role], "a role"): _scope(node, f"the role {shown(role)}")
+        for role, node in found.nodes.items()
+    }
 
 
-def _scope(node: Node, role: str) -> tuple[str, ...]:
-    patterns = words.names(node, f"the role {shown(role)}", 2 * words.MAX_ID)
+def _scope(node: Node, what: str) -> tuple[str, ...]:
+    patterns = words.names(node, what, 2 * words.MAX_ID)
     for pattern in patterns:
         if not _SCOPE.fullmatch(pattern):
             hint = "write `tool.operation`, `tool.*`, or `'*'` for every tool"
@@ -224,11 +286,11 @@ def _entry(node: Node, name: str) -> Place:
 # --------------------------------------------------------------------------------------------------------------- rules
 
 
-def _rules(node: Node) -> tuple[tuple[Rule, ...], dict[str, tuple[int, int]]]:
+def _rules(node: Node, ours: tuple[str, ...] | None) -> tuple[tuple[Rule, ...], dict[str, tuple[int, int]]]:
     rules: list[Rule] = []
     places: dict[str, tuple[int, int]] = {}
     for item in words.items(node, "`rules`"):
-        rule = _rule(words.fields(item, "a rule", _RULE, ("id",)))
+        rule = _rule(words.fields(item, "a rule", _RULE, ("id",)), ours)
         if rule.id in places:
             first = places[rule.id][0]
             raise Fault(
@@ -243,12 +305,13 @@ def _id_place(rule: Node) -> Place:
     return rule.nodes["id"].place if isinstance(rule, Table) else rule.place
 
 
-def _rule(found: Table) -> Rule:
+def _rule(found: Table, ours: tuple[str, ...] | None) -> Rule:
     nodes = found.nodes
     decision = words.choice(nodes["decision"], "`decision`", _VERDICTS) if "decision" in nodes else None
     classification = _classification(found, decision)
     _check_fields(found, decision)
-    conditions, tallies = read_match(nodes["match"]) if "match" in nodes else ((), ())
+    match = read_match(nodes["match"], ours) if "match" in nodes else Match()
+    constraints = read_constraints(nodes["constraints"], ours) if "constraints" in nodes else Match()
     priority = nodes.get("priority")
     approvers = words.names(nodes["approvers"], "`approvers`") if "approvers" in nodes else ()
     timeout_s = _timeout(nodes.get("timeout"), decision)
@@ -261,8 +324,11 @@ def _rule(found: Table) -> Rule:
     return Rule(
         id=rule_id,
         name=words.line(nodes["name"], "`name`", words.MAX_NAME) if "name" in nodes else "",
-        match=conditions,
-        tallies=tallies,
+        match=match.conditions,
+        tallies=match.tallies,
+        after=match.after,
+        constraints=constraints.conditions,
+        limits=constraints.tallies,
         decision=decision,
         classification=classification,
         priority=words.integer(priority, "`priority`", -MAX_PRIORITY, MAX_PRIORITY) if priority else 0,
@@ -276,6 +342,8 @@ def _rule(found: Table) -> Rule:
         backups=backups,
         escalate_s=escalate_s,
         authority=_authority(nodes["authority"]) if "authority" in nodes else None,
+        adds_risk=words.integer(nodes["adds_risk"], "`adds_risk`", 1, MAX_RISK) if "adds_risk" in nodes else 0,
+        shadow=_true(nodes["shadow"], "`shadow`") if "shadow" in nodes else False,
     )
 
 
@@ -296,8 +364,9 @@ def _classification(found: Table, decision: Verdict | None) -> Classification:
 
 
 def _check_fields(found: Table, decision: Verdict | None) -> None:
-    if decision is None and "set_context" not in found.nodes and "authority" not in found.nodes:
-        raise Fault(found.place, "the rule decides nothing; add `decision:`, `set_context:` or `authority:`")
+    if decision is None and not any(key in found.nodes for key in ("set_context", "authority", "adds_risk")):
+        hint = "add `decision:`, `set_context:`, `authority:` or `adds_risk:`"
+        raise Fault(found.place, f"the rule decides nothing; {hint}")
     for key, verdicts in _ONLY_WITH.items():
         if key in found.nodes and decision not in verdicts:
             wanted = " or ".join(f"`{each.value}`" for each in verdicts)
@@ -353,6 +422,12 @@ def _approvals(node: Node, approvers: tuple[str, ...], backups: tuple[str, ...])
         what = f"nobody could ever give {approvals} approvals where {len(counted)} can answer{without}"
         raise Fault(node.place, f"{what}; name more people, or write less")
     return approvals
+
+
+def _true(node: Node, what: str) -> bool:
+    if not words.truth(node, what):
+        raise Fault(node.place, f"{what} cannot be {kind(node)}; write `true`, or leave the field out")
+    return True
 
 
 def _authority(node: Node) -> Authority:

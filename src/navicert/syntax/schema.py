@@ -8,10 +8,25 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from navicert.core.predicates import TYPES
 from navicert.model.policy import Edit, Operator, SourceKind
 from navicert.syntax import facts, policy, words
 from navicert.syntax import match as matching
-from navicert.syntax.fields import AMONG, APPLIES, KEYS, NAMED, PARTS, PLAIN, SECTIONS, TALLIES, Type
+from navicert.syntax.fields import (
+    AMONG,
+    APPLIES,
+    CONSTRAINED,
+    KEYS,
+    NAMED,
+    PARTS,
+    PAST,
+    PLACES,
+    PLAIN,
+    SECTIONS,
+    SEQUENCES,
+    TALLIES,
+    Type,
+)
 
 Schema = dict[str, Any]
 ADDRESS: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -22,6 +37,10 @@ _TOP: Final = {
     "posture": "what happens where no rule matches",
     "sticky": "for how long labels follow human and agent into new sessions",
     "confidence": "below this confidence of the signals: DEFER",
+    "risk_limit": "a session whose risk would be above it: DENY",
+    "organisation": "the addresses that are not `external`",
+    "destinations": "the highest label that each place may be sent; one that is not listed takes PUBLIC",
+    "intents": "classes of work: the tools, labels and length that a session of each may have",
     "tools": "tool profiles by full name, `tool.operation`; one here replaces the one in code",
     "facts": "how missing facts are found out while an action waits",
     "roles": "what each role may use at most, as scope patterns",
@@ -38,13 +57,16 @@ _OF_RULE: Final = {
     "priority": "a higher number decides before a lower one",
     "reason": "for people and for the agent",
     "risk": "how much is at stake; sorts what waits",
+    "constraints": "what must hold besides where the rule permits or asks; else DENY",
     "modifications": "how MODIFY changes parameters",
     "approvers": "who may answer; `requester` is the human whose agent it is",
     "approvals": "how many different people must approve",
     "escalate": "these may answer too, once so long nobody has",
     "timeout": "then DENY",
     "set_context": "what the action returns carries this label",
+    "adds_risk": "points that the action adds to the risk of its session",
     "authority": "the agent's authority becomes at most this",
+    "shadow": "what the rule would do is recorded, and nothing else",
 }
 
 
@@ -57,6 +79,10 @@ def policy_schema() -> Schema:
         "posture": _choice(policy._POSTURES),
         "sticky": _DURATION,
         "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "risk_limit": _integer(0, policy.MAX_RISK),
+        "organisation": _names(words.MAX_PARAMETER),
+        "destinations": {"type": "array", "items": _destination(), "minItems": 1},
+        "intents": _map(_intent()) | {"minProperties": 1},
         "tools": _map(_tool(), matching.TOOL_NAME.pattern),
         "facts": _map(_fact()),
         "roles": _map(_names(2 * words.MAX_ID, f"^(?:{policy._SCOPE.pattern})$")) | {"minProperties": 1},
@@ -114,10 +140,29 @@ def _label(level: str) -> Schema:
     return _object(inner, (level, "categories"), (level,))
 
 
+def _limit() -> Schema:
+    none: Schema = {"type": "array", "maxItems": 0}
+    inner = {"level": _choice(policy._LEVELS), "categories": {"anyOf": [_names(words.MAX_ID), none]}}
+    return {"anyOf": [_choice(policy._LEVELS), _object(inner, ("level", "categories"), ("level", "categories"))]}
+
+
+def _destination() -> Schema:
+    names = _names(words.MAX_PARAMETER)
+    found = _object({"at": names, "in": names, "accepts": _limit()}, policy._DESTINATION, ("accepts",))
+    return found | {"anyOf": [{"required": ["at"]}, {"required": ["in"]}]}
+
+
+def _intent() -> Schema:
+    tools = _names(2 * words.MAX_ID, f"^(?:{policy._SCOPE.pattern})$")
+    inner = {"tools": tools, "accepts": _limit(), "actions": _integer(1, policy.MAX_ACTIONS)}
+    return _object(inner, policy._INTENT, ("tools",))
+
+
 def _tool() -> Schema:
     inner: Schema = dict.fromkeys(policy._ROLES, _names(words.MAX_PARAMETER))
     inner["effect"] = _choice(policy._EFFECTS)
     inner["categories"] = _names(words.MAX_ID)
+    inner["accepts"] = _limit()
     inner["returns"] = {"anyOf": [_choice(policy._LEVELS), _label("level")]}
     return _object(inner, policy._TOOL, ("effect",))
 
@@ -160,17 +205,20 @@ def _rule() -> Schema:
         "priority": _integer(-policy.MAX_PRIORITY, policy.MAX_PRIORITY),
         "reason": {"type": "string", "minLength": 1},
         "risk": _choice(policy._RISKS),
+        "constraints": _constraints(),
         "modifications": {"type": "array", "items": edits, "minItems": 1},
         "approvers": person,
         "approvals": _integer(1, policy.MAX_APPROVALS),
         "escalate": _object({"after": _DURATION, "to": person}, policy._ESCALATE, policy._ESCALATE),
         "timeout": _DURATION,
         "set_context": _label("data_classification"),
+        "adds_risk": _integer(1, policy.MAX_RISK),
         "authority": _choice(policy._LOWERED),
+        "shadow": {"const": True},
     }
     return {
         **_object(inner, policy._RULE, ("id",), _OF_RULE),
-        "anyOf": [{"required": [key]} for key in ("decision", "set_context", "authority")],
+        "anyOf": [{"required": [key]} for key in ("decision", "set_context", "authority", "adds_risk")],
         "dependentRequired": {"approvals": ["approvers"]},
         "dependentSchemas": {key: _decides(verdicts) for key, verdicts in policy._ONLY_WITH.items()},
         "allOf": [
@@ -210,6 +258,17 @@ def _of(kind: Type) -> Schema:
 
 
 def _match() -> Schema:
+    past = {field: _of(PLAIN[field]) for field in PAST}
+    one = _object(past | {"within": _DURATION}, (*PAST, "within")) | {"anyOf": [{"required": [key]} for key in PAST]}
+    earlier = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+    return _object(_fields() | dict.fromkeys(SEQUENCES, earlier), KEYS)
+
+
+def _constraints() -> Schema:
+    return _object(_fields(), CONSTRAINED) | {"minProperties": 1}
+
+
+def _fields() -> Schema:
     inner: Schema = {field: _of(kind) for field, kind in PLAIN.items()}
     for section, fields in SECTIONS.items():
         named: Schema = {field: _of(kind) for field, kind in fields.items()}
@@ -222,7 +281,7 @@ def _match() -> Schema:
         above = _integer(0, most) if word == "rate" else {"type": "number", "minimum": 0, "maximum": most}
         tally = {"per": _choice(matching._PER), "above": above, "window": _DURATION}
         inner[word] = _object(tally, matching._TALLY, matching._TALLY)
-    return _object(inner, KEYS)
+    return inner
 
 
 def _condition(kind: Type) -> Schema:
@@ -236,8 +295,12 @@ def _condition(kind: Type) -> Schema:
 
 
 def _operand(kind: Type, operator: Operator) -> Schema:
-    if operator is Operator.EXISTS:
+    if operator in {Operator.EXISTS, Operator.EXTERNAL}:
         return {"type": "boolean"}
+    if operator is Operator.TYPE:
+        return _choice(TYPES)
+    if operator in PLACES:
+        return _names(words.MAX_PARAMETER)
     if operator is Operator.MATCHES:
         return _text(words.MAX_PATTERN)
     if operator in AMONG:
@@ -257,6 +320,8 @@ def _value(kind: Type) -> Schema:
             return _choice(matching._STATES)
         case Type.NUMBER:
             return {"type": "number"}
+        case Type.SEPARATION:
+            return _choice(matching._SEPARATIONS)
         case Type.TRUTH:
             return {"type": "boolean"}
         case Type.ANY:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from navicert.core.canonical import decode_parameters, parameter_bytes
 from navicert.core.compile import CompiledPolicy, compile_policy
-from navicert.core.evaluate import evaluate, in_scope, labels_by_rule, narrows
+from navicert.core.evaluate import evaluate, labels_by_rule
+from navicert.core.scope import in_scope, narrows
 from navicert.model.action import Action
 from navicert.model.context import Fact, SessionContext
 from navicert.model.decision import Classification, Decision, Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navicert.core.evaluate import in_scope, narrows
+from navicert.core.scope import in_scope, narrows
 from navicert.core.scope import intersect, under_ceiling
 
 NAMES = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4).map(".".join)
