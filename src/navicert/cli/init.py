@@ -15,15 +15,21 @@ from navicert.cli.terminal import Terminal, emit
 from navicert.config import FILE, HOME
 
 IGNORE: Final = "# keys and log stay on this machine; policy, configuration and public keys belong in version control\n"
-KEPT: Final = (".gitignore", FILE, "policy.yaml", "trust.json")
+TESTS: Final = "policy.test.yaml"
+KEPT: Final = (".gitignore", FILE, "policy.yaml", TESTS, "trust.json")
+PACKS: Final = ("office-assistant", "data-analyst", "coding-agent", "customer-support")
+"""Policies to start from, with their tests, in `navicert.starter`."""
 
 
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 @click.option("--origin", metavar="NAME", help="The name of the log, as verifiers will know it (default: FOLDER's).")
 @click.option("--service", metavar="NAME", help="The service identity in every receipt (default: FOLDER's name).")
+@click.option("--pack", type=click.Choice(PACKS), help="Begin with the policy for such an agent, and its tests.")
 @common
-def verb(folder: Path, origin: str | None, service: str | None, home: str | None, as_json: bool) -> int:
+def verb(
+    folder: Path, origin: str | None, service: str | None, pack: str | None, home: str | None, as_json: bool
+) -> int:
     """Make FOLDER/.navicert: a commented policy, signing and sealing keys (mode 0600), configuration.
 
     Nothing that exists is overwritten.
@@ -36,9 +42,14 @@ def verb(folder: Path, origin: str | None, service: str | None, home: str | None
     if folder.exists() and not folder.is_dir():
         raise Misused(f"{folder}: not a folder; name one, or none for the folder that you are in")
     name = slug(folder.resolve().name)
-    policy = files("navicert.cli").joinpath("starter.yaml").read_text(encoding="utf-8")
+    packs = files("navicert.starter")
+    start = packs.joinpath(f"{pack}.yaml") if pack is not None else files("navicert.cli").joinpath("starter.yaml")
+    policy = start.read_text(encoding="utf-8")
     made = make_home(place, origin=slug(origin or name), service=slug(service or name), policy=policy)
     ignore(place)
+    if pack is not None:
+        tests = packs.joinpath(f"{pack}.test.yaml").read_text(encoding="utf-8")
+        (place / TESTS).write_text(tests.replace(f"policy: {pack}.yaml", "policy: policy.yaml"), encoding="utf-8")
     key = read_trust(made.trust).keys[0]
     if as_json:
         emit({"format": "navicert/init/1", "home": str(place.resolve()), "key_id": key.key_id, "policy": "policy.yaml"})
@@ -49,11 +60,13 @@ def verb(folder: Path, origin: str | None, service: str | None, home: str | None
     out.say()
     out.fields(
         [
-            ("policy.yaml", "reads that tools declare pass; nothing else does, until a rule permits it. Start here"),
+            ("policy.yaml", f"{_SAYS[pack or '']}. Start here"),
+            *([(TESTS, "what it permits and refuses; play it with `navicert test`")] if pack else []),
             ("navicert.yaml", "configuration"),
             ("trust.json", f"the public key by which receipts are verified: {key.key_id}"),
             ("keys/", "private keys, mode 0600. Back them up; never commit them (a .gitignore sees to it)"),
-        ]
+        ],
+        width=len(TESTS) + 2,
     )
     out.say()
     out.say("  Govern a tool:")
@@ -65,6 +78,13 @@ def verb(folder: Path, origin: str | None, service: str | None, home: str | None
     return FINE
 
 
+_SAYS: Final = {
+    "": "reads that tools declare pass; nothing else does, until a rule permits it",
+    "office-assistant": "colleagues pass, whoever is outside is confirmed, secrets go nowhere",
+    "data-analyst": "queries that only read pass, rows about people stay inside",
+    "coding-agent": "everyday commands on the work folder pass, all else is confirmed or refused",
+    "customer-support": "answers in the ticket and small refunds pass, the team lead decides the rest",
+}
 SIX_LINES: Final = (
     "import navicert",
     "guard = navicert.open()",
