@@ -1,6 +1,7 @@
 """The fields that a match can name, their types, and the operators that apply to a type (R2.e, R3.b).
 
-These are the tables of docs/reference/policy-language.md, Conditions; `match` reads by them.
+`match` reads by these tables. What is said of each entry is shown by editors, and stands in
+docs/reference/policy-language.md (scripts/reference.py).
 """
 
 from __future__ import annotations
@@ -99,3 +100,71 @@ PAST = ("tool", "operation", "effect", "category")
 """What a condition on an earlier action may ask for."""
 OF_PERSON = ("identity.human", "identity.agent", "identity.service")
 """The fields that `same` compares with, besides parameters."""
+
+_OF_ROLE = "the values, at any depth, of the parameters that the tool's profile gives this role"
+FIELDS_SAY: Mapping[str, str] = {
+    "tool": "the full name up to its last dot: `email` of `email.send`; a trailing `*` is a prefix",
+    "operation": "the full name after its last dot: `send` of `email.send`; a trailing `*` is a prefix",
+    "effect": "from the tool's profile",
+    "category": "from the tool's profile",
+    "destination": _OF_ROLE,
+    "resource": _OF_ROLE,
+    "amount": _OF_ROLE,
+    "content": _OF_ROLE,
+    "separation": "what separates agent and engine",
+    "parameters": "by name; dots go into objects (`address.city`); `'*'` is every value and key at any depth",
+    "context": "what the session has come to",
+    "context.level": "the level of the labels in force",
+    "context.categories": "the categories of the labels in force",
+    "context.request": "what the session was opened for",
+    "context.said": "what the user said besides, joined by line ends",
+    "context.length": "entries of the session so far: its opening, words, facts, attempts, results",
+    "context.elapsed_s": "seconds since the session was opened",
+    "context.actions_last_minute": "actions attempted in the last 60 seconds, counted up to 64",
+    "context.denied": "how often the answer was DENY in the session",
+    "context.risk": "the points so far: see Risk of a session",
+    "context.intent": "what the application says the session is for: see Intents",
+    "context.entities": "destinations and resources that actions of the session named",
+    "context.attempts": "attempts of one tool in the session, by its full name `tool.operation`",
+    "context.facts": "a fact by name: observed by the application, or found out while the action waits",
+    "stored": "labels of the resources that the action names, as written earlier, in whatever session",
+    "stored.level": "the highest level among them",
+    "stored.categories": "all their categories",
+    "identity": "who acts, as far as that was verified",
+    "identity.human": "for whom",
+    "identity.service": "which service vouches",
+    "identity.agent": "which agent",
+    "identity.roles": "its roles",
+    "identity.scope": "its scope patterns",
+    "identity.delegated": "links of the delegation",
+    "identity.development": "the identity is the application's own word",
+    "identity.authority": "the state of its authority: see Authority",
+    "signals": "what detectors measured, by name: see Signals",
+    "rate": "more than `above` permitted actions of this operation per `human`, `agent` or `destination` in the window",
+    "total": "likewise for the sum of the `amount` parameter, this action included",
+    "after": "the session was permitted such an action before: see Sequences",
+    "not_after": "it was not",
+}
+_ORDERED = "numbers are compared with numbers, text with text, levels by rank"
+_AS_IT_STANDS = "text, as it stands: `..` in a path is not resolved (`prefix` under Modifications is)"
+OPERATORS_SAY: Mapping[str, str] = {
+    "eq": "is equal: a number to a number, a text to a text",
+    "ne": "is not equal",
+    "lt": f"is less: {_ORDERED}",
+    "le": f"is less or equal: {_ORDERED}",
+    "gt": f"is more: {_ORDERED}",
+    "ge": f"is more or equal: {_ORDERED}",
+    "in": "is one of the listed values",
+    "not_in": "is none of the listed values",
+    "contains": "a text has the part; a list of `identity`, `context` or `signals` has the element",
+    "matches": "RE2 finds the pattern (linear time, unanchored)",
+    "starts_with": _AS_IT_STANDS,
+    "ends_with": _AS_IT_STANDS,
+    "exists": "`true`: a value stands there; `false`: none does",
+    "at": "the text names addresses, and they are among the patterns: see Places",
+    "external": "`true`: the text names an address outside of the `organisation`; `false`: one inside",
+    "under": "the text is a path of one of these folders, or below: see Places",
+    "type": "of a parameter, by its name: `text`, `number`, `integer`, `boolean`, `list`, `object`",
+    "same": "equal to another field: `identity.human`, `identity.agent`, `identity.service`, `parameters.NAME`",
+    "not": "`{not: {matches: …}}`: the condition inside does not hold (not around `ne` and `not_in`: write `eq`, `in`)",
+}

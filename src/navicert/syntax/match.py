@@ -249,8 +249,9 @@ def _operator(field: Field, word: str, place: Place) -> Operator:
             inner = f"{field.path.removeprefix('parameters.')}.{word}"
             hint += f" (a field inside an object is written {shown(inner)})"
         raise Fault(place, f"unknown operator {shown(word)}; {hint}")
-    if operator not in APPLIES[field.type] or (field.path == "parameters.*" and operator in _OF_ONE):
-        usable = words.listed(each.value for each in Operator if each in APPLIES[field.type])
+    applies = APPLIES[field.type] - (_OF_ONE if field.path == "parameters.*" else frozenset())
+    if operator not in applies:
+        usable = words.listed(each.value for each in Operator if each in applies)
         raise Fault(place, f"`{word}` does not apply to {shown(field.path)}, which is {field.type.value}; use {usable}")
     if operator is Operator.TYPE and not field.path.startswith("parameters."):
         raise Fault(place, "`type` is asked of a parameter by its name; write it inside `parameters:`")
@@ -305,7 +306,7 @@ def places(node: Node, what: str, *, folders: bool = False) -> tuple[str, ...]:
         wrong = check_folder(pattern) if folders else check_place(pattern)
         if wrong is not None:
             place = node.nodes[index].place if isinstance(node, Items) else node.place
-            raise Fault(place, f"{shown(pattern)} {wrong}")
+            raise Fault(place, wrong)
     return tuple(sorted(found))
 
 

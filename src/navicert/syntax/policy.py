@@ -220,7 +220,8 @@ def _intents(node: Node) -> tuple[Intent, ...]:
     found = words.table(node, "`intents`")
     if not found.nodes:
         raise Fault(found.place, "`intents` is empty; add a class of work, or leave it out")
-    return tuple(_intent(words.named(name, found.keys[name], "an intent"), found.nodes[name]) for name in found.nodes)
+    names = sorted(found.nodes)  # the order of keys has no meaning
+    return tuple(_intent(words.named(name, found.keys[name], "an intent"), found.nodes[name]) for name in names)
 
 
 def _intent(name: str, node: Node) -> Intent:
@@ -228,7 +229,7 @@ def _intent(name: str, node: Node) -> Intent:
     nodes = found.nodes
     return Intent(
         name=name,
-        tools=_scope(nodes["tools"], f"the tools of the intent {shown(name)}"),
+        tools=_scope(nodes["tools"], f"`tools` of {shown(name)}"),
         accepts=_limit(nodes["accepts"]) if "accepts" in nodes else None,
         actions=words.integer(nodes["actions"], "`actions`", 1, MAX_ACTIONS) if "actions" in nodes else None,
     )

@@ -6,6 +6,7 @@ Every file that loads satisfies it. The reader knows more: unique ids, patterns 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from navicert.core.predicates import TYPES
@@ -16,8 +17,10 @@ from navicert.syntax.fields import (
     AMONG,
     APPLIES,
     CONSTRAINED,
+    FIELDS_SAY,
     KEYS,
     NAMED,
+    OPERATORS_SAY,
     PARTS,
     PAST,
     PLACES,
@@ -32,41 +35,71 @@ Schema = dict[str, Any]
 ADDRESS: Final = "https://json-schema.org/draft/2020-12/schema"
 
 _TOP: Final = {
-    "policy": "id of this policy set",
+    "policy": "id of this policy set: letters, digits, `-`, `_`, `.`",
     "version": "raise it with every change: a lower one than the one in force does not load",
     "posture": "what happens where no rule matches",
     "sticky": "for how long labels follow human and agent into new sessions",
     "confidence": "below this confidence of the signals: DEFER",
-    "risk_limit": "a session whose risk would be above it: DENY",
-    "organisation": "the addresses that are not `external`",
-    "destinations": "the highest label that each place may be sent; one that is not listed takes PUBLIC",
-    "intents": "classes of work: the tools, labels and length that a session of each may have",
+    "risk_limit": "an action that would bring the risk of its session above it: DENY (see Risk of a session)",
+    "organisation": "the addresses that are not `external`: patterns as under Places",
+    "destinations": "what may be sent where: see Limits on labels",
+    "intents": "classes of work and their bounds: see Intents",
     "tools": "tool profiles by full name, `tool.operation`; one here replaces the one in code",
-    "facts": "how missing facts are found out while an action waits",
-    "roles": "what each role may use at most, as scope patterns",
-    "supervisors": "who approves what an agent of reduced authority does, and gives authority back",
-    "cascade": "so many actions may hang on one another while they wait",
+    "facts": "how missing facts are found out while an action waits: see Facts",
+    "roles": "what each role may use at most, as scope patterns (`email.send`, `email.*`, `'*'`) by role name; with it,"
+    " an identity's scope is cut to what its roles may use together, and one without a listed role may use nothing",
+    "supervisors": "people who approve what an agent of reduced authority does, and give it back; not `requester`",
+    "cascade": "so many actions may hang on one another while they wait; one more is DENY (R4.f)",
     "rules": "of the matching rules, those with the highest priority decide",
 }
 _OF_RULE: Final = {
-    "id": "unique in the file",
+    "id": "unique in the file; names that begin with `navicert.` are reserved",
     "name": "for people",
     "match": "conditions, all of which must hold; left out: every action",
     "decision": "what happens where the rule matches",
-    "classification": "`forbidden`: a DENY that nothing overrides; left out: static",
+    "classification": "`forbidden`: a DENY that nothing overrides; left out: static; see Classifications",
     "priority": "a higher number decides before a lower one",
-    "reason": "for people and for the agent",
+    "reason": "for people; what the agent is told, too",
     "risk": "how much is at stake; sorts what waits",
-    "constraints": "what must hold besides where the rule permits or asks; else DENY",
-    "modifications": "how MODIFY changes parameters",
-    "approvers": "who may answer; `requester` is the human whose agent it is",
-    "approvals": "how many different people must approve",
-    "escalate": "these may answer too, once so long nobody has",
+    "constraints": "what must hold besides where the rule permits or asks; else DENY: see Constraints",
+    "modifications": "how MODIFY changes parameters: see Modifications",
+    "approvers": "who may answer; with DEFER they are asked when nothing more can be found out. `requester` is the"
+    " human whose agent it is: to *confirm* what their own agent does",
+    "approvals": "how many different people must approve, and no more than could; with 2 or more, the requester never"
+    " counts. Only with `approvers`",
+    "escalate": "these may answer too, once so long nobody has: no approvers, nor `requester`; before `timeout`",
     "timeout": "then DENY",
     "set_context": "what the action returns carries this label",
-    "adds_risk": "points that the action adds to the risk of its session",
-    "authority": "the agent's authority becomes at most this",
-    "shadow": "what the rule would do is recorded, and nothing else",
+    "adds_risk": "points that the action adds to the risk of its session where the rule matches",
+    "authority": "where the rule matches, the agent's authority becomes at most this, from the next action on",
+    "shadow": "the rule decides nothing; what would have been decided with it is in the receipt",
+}
+_DEFAULTS: Final = {
+    "sticky": words.spelled(policy.DEFAULT_STICKY_S),
+    "confidence": 0,
+    "cascade": policy.DEFAULT_CASCADE,
+    "priority": 0,
+    "risk": "medium",
+    "approvals": 1,
+    "timeout": words.spelled(policy.DEFAULT_TIMEOUT_S),
+}
+EDITS_SAY: Final = {
+    "set": "this value",
+    "cap": "at most this; where a tool takes `-1` for no limit, add a DENY for `{limit: {lt: 1}}`",
+    "redact": "what RE2 finds becomes `[redacted]`, in each text of a list too",
+    "prefix": "the path is re-rooted under it, without `..`, each one of a list too",
+    "drop": "the parameter is left out",
+}
+SOURCES_SAY: Final = {
+    "file": "absolute path of JSON or plain text, without empty, `.` or `..` parts; governed tools cannot write it",
+    "http": "`https:`, or `http:` to `localhost`, `127.0.0.1` or `[::1]`; no user, no `#`",
+    "command": "the absolute path of a program, then its arguments; its standard output is the answer",
+    "requester": "a question on one line, without `at`, to the human whose agent it is",
+}
+POSTURES_SAY: Final = {
+    "deny": "nothing passes without a rule",
+    "declared_reads": "tools declared with effect `read` pass",
+    "declared_tools": "every declared tool passes",
 }
 
 
@@ -105,12 +138,17 @@ _SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
 
 
 def _object(
-    properties: Schema, order: tuple[str, ...], required: tuple[str, ...] = (), says: dict[str, str] | None = None
+    properties: Schema, order: tuple[str, ...], required: tuple[str, ...] = (), says: Mapping[str, str] | None = None
 ) -> Schema:
     """Return a closed object of these keys; raises `KeyError` where the reader knows a key that has no schema here."""
-    described = {key: properties[key] | ({"description": says[key]} if says else {}) for key in order}
+    described = {key: properties[key] | (_said(key, says) if says else {}) for key in order}
     found: Schema = {"type": "object", "properties": described, "additionalProperties": False}
     return found | ({"required": list(required)} if required else {})
+
+
+def _said(key: str, says: Mapping[str, str]) -> Schema:
+    default = {"default": _DEFAULTS[key]} if key in _DEFAULTS and says in (_TOP, _OF_RULE) else {}
+    return {"description": says[key], **default}
 
 
 def _map(value: Schema, names: str = "") -> Schema:
@@ -178,6 +216,7 @@ def _fact() -> Schema:
         "at": {"type": "string", "maxLength": facts.MAX_PLACE, "pattern": "^(?:/|$)"},
     }
     one = [{"required": [kind.value]} for kind in SourceKind]
+    places |= {kind: places[kind] | _said(kind, SOURCES_SAY) for kind in facts._KINDS}
     source = _object(places, facts._SOURCE) | {"oneOf": one}
     rest: Schema = {
         "sources": {"type": "array", "items": source, "minItems": 1},
@@ -193,7 +232,8 @@ def _fact() -> Schema:
 
 def _rule() -> Schema:
     person = _names(words.MAX_ID)
-    modification = {"parameter": _text(words.MAX_PARAMETER), **{edit.value: _edit(edit) for edit in Edit}}
+    changes = {edit.value: _edit(edit) | _said(edit.value, EDITS_SAY) for edit in Edit}
+    modification = {"parameter": _text(words.MAX_PARAMETER), **changes}
     one_edit = {"minProperties": 2, "maxProperties": 2}
     edits = _object(modification, ("parameter", *policy._EDITS), ("parameter",)) | one_edit
     inner: Schema = {
@@ -261,20 +301,22 @@ def _match() -> Schema:
     past = {field: _of(PLAIN[field]) for field in PAST}
     one = _object(past | {"within": _DURATION}, (*PAST, "within")) | {"anyOf": [{"required": [key]} for key in PAST]}
     earlier = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
-    return _object(_fields() | dict.fromkeys(SEQUENCES, earlier), KEYS)
+    return _object(_fields() | dict.fromkeys(SEQUENCES, earlier), KEYS, says=FIELDS_SAY)
 
 
 def _constraints() -> Schema:
-    return _object(_fields(), CONSTRAINED) | {"minProperties": 1}
+    return _object(_fields(), CONSTRAINED, says=FIELDS_SAY) | {"minProperties": 1}
 
 
 def _fields() -> Schema:
     inner: Schema = {field: _of(kind) for field, kind in PLAIN.items()}
     for section, fields in SECTIONS.items():
-        named: Schema = {field: _of(kind) for field, kind in fields.items()}
+        named: Schema = {field: _of(kind) | _said(f"{section}.{field}", FIELDS_SAY) for field, kind in fields.items()}
         inner[section] = {"type": "object", "minProperties": 1, "properties": named}
         inner[section]["additionalProperties"] = False if named else _of(Type.ANY)
-    inner["context"]["properties"] |= {group: _map(_of(kind)) | {"minProperties": 1} for group, kind in NAMED.items()}
+    for group, kind in NAMED.items():
+        named = _map(_of(kind)) | {"minProperties": 1} | _said(f"context.{group}", FIELDS_SAY)
+        inner["context"]["properties"][group] = named
     inner["context"]["patternProperties"] = {f"^{group}\\..": _of(kind) for group, kind in NAMED.items()}
     for word in TALLIES:
         most = matching.MAX_COUNT if word == "rate" else matching.MAX_TOTAL
@@ -289,7 +331,7 @@ def _condition(kind: Type) -> Schema:
     operators: Schema = {each.value: _operand(kind, each) for each in Operator if each in APPLIES[kind]}
     positive = {word: value for word, value in operators.items() if word not in {Operator.NE, Operator.NOT_IN}}
     under = _object(positive, tuple(positive)) | {"minProperties": 1, "maxProperties": 1}
-    table = _object(operators | {"not": under}, (*operators, "not")) | {"minProperties": 1}
+    table = _object(operators | {"not": under}, (*operators, "not"), says=OPERATORS_SAY) | {"minProperties": 1}
     lists = [_operand(kind, Operator.IN)] if Operator.IN in APPLIES[kind] else []
     return {"anyOf": [_value(kind), *lists, table]}
 

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import re2
 
+from navicert.core.times import UNITS
+from navicert.core.times import spelled as spelled  # it is a word of the language
 from navicert.model.value import Json
 from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
 
@@ -191,24 +193,15 @@ def millionths(node: Node, what: str, most: int) -> int:
     return exact.numerator
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
 def duration(node: Node, what: str, least: int = 1, most: int = MAX_DURATION_S) -> int:
     """Return seconds: `30s`, `10m`, `2h`, `1d`."""
     word = node.value if isinstance(node, Scalar) else None
     if not isinstance(word, str) or not re.fullmatch(r"(?:0|[1-9][0-9]{0,8})[smhd]", word):
         raise Fault(node.place, f"{what} cannot be {kind(node)}; write a duration: `30s`, `10m`, `2h` or `1d`")
-    seconds = int(word[:-1]) * _UNITS[word[-1]]
+    seconds = int(word[:-1]) * UNITS[word[-1]]
     if not least <= seconds <= most:
         raise Fault(node.place, f"{what} is {shown(word)}; write a duration from `{least}s` to `{spelled(most)}`")
     return seconds
-
-
-def spelled(seconds: int) -> str:
-    """Return seconds as a duration is written, in the largest unit that they fill."""
-    unit = max((unit for unit in _UNITS if seconds % _UNITS[unit] == 0), key=lambda unit: _UNITS[unit])
-    return f"{seconds // _UNITS[unit]}{unit}"
 
 
 def pattern(node: Node, what: str) -> str:
