@@ -13,6 +13,8 @@ from typing import Final
 import msgspec
 
 from navicert.adapters.contents.files import FileDigests
+from navicert.adapters.detect.cedar import CedarForbids
+from navicert.adapters.detect.paths import RealPaths
 from navicert.adapters.detect.patterns import ParameterPatterns, PatternClassifier
 from navicert.adapters.detect.protected import ProtectedResources
 from navicert.adapters.detect.shell import ShellAnalyser
@@ -40,7 +42,7 @@ from navicert.engine.workings import Ports, Settings
 from navicert.model.errors import IntegrityError, PolicyError
 from navicert.model.policy import PolicySet, SourceKind
 from navicert.model.trust import Trust, TrustedKey
-from navicert.ports import IdentityVerifier, Resolver
+from navicert.ports import Detector, IdentityVerifier, Resolver
 from navicert.syntax import canonical_policy, decode_policy, policy_hash, read_policy
 
 STARTER_POLICY: Final = """\
@@ -73,14 +75,23 @@ class Home:
 class Assembled:
     """A running engine, and what its surfaces need besides."""
 
+    _cedar: CedarForbids | None = None
+    _cedar_path: Path | None = None
+
     def __init__(self, home: Home, config: Config, kept: tuple[CompiledPolicy, bytes] | None = None) -> None:
         """Open a home. kept: the policy that is in force, for those who must get in while its file does not load."""
         self.home = home
         self.config = config
         self.ids = SystemIds()
         self._policy_path = home.folder / config.policy
-        policy, data = kept or load_policy(self._policy_path)
-        self._stamp = _stamp(self._policy_path)
+        self._cedar_path = home.folder / config.cedar if config.cedar is not None else None
+        self._stamp = self._stamps()
+        try:
+            self._cedar = load_cedar(home.folder, config)
+        except PolicyError:  # under the policy that is kept, the rule over them is then undetermined
+            if kept is None:
+                raise
+        policy, data = kept or load_policy(self._policy_path, self._cedar)
         clock = SystemClock()
         signer = load_key(home.receipt_key)
         _must_be_trusted(home, config, signer)
@@ -95,7 +106,9 @@ class Assembled:
         )
         journal.purge(before=clock.now() - config.retention_days * 86_400_000_000)
         self.journal = journal
-        self._protected = ProtectedResources((home.folder, self._policy_path, *identity_files(home.folder, config)))
+        found = () if self._cedar is None else (self._cedar,)
+        own = filter(None, (home.folder, self._policy_path, self._cedar_path))
+        self._protected = ProtectedResources((*own, *identity_files(home.folder, config)))
         self._protected.also(fact_files(policy.policy))
         self.engine = Engine(
             Ports(
@@ -103,7 +116,7 @@ class Assembled:
                 clock=clock,
                 ids=self.ids,
                 verifier=make_verifier(home.folder, config),
-                detectors=(self._protected, ParameterPatterns(), SqlAnalyser(), ShellAnalyser()),
+                detectors=(self._protected, *make_detectors(config.files_root), *found),
                 classifiers=(PatternClassifier(),),
                 resolvers=make_resolvers(),
                 contents=FileDigests(),
@@ -124,8 +137,8 @@ class Assembled:
         )
 
     def policy_changed(self) -> bool:
-        """Tell whether the policy file is another than the one in force."""
-        return _stamp(self._policy_path) != self._stamp
+        """Tell whether the policy file, or that of Cedar policies, is another than the one in force."""
+        return self._stamps() != self._stamp
 
     def look_again(self) -> None:
         """Have the policy file count as changed."""
@@ -133,11 +146,17 @@ class Assembled:
 
     def reload(self) -> None:
         """Read the policy file and put it in force; raises `PolicyError` and changes nothing where it does not load."""
-        stamp = _stamp(self._policy_path)
-        self._stamp = stamp  # a broken file is reported once, not again at every action
-        policy, data = load_policy(self._policy_path)
+        self._stamp = self._stamps()  # a broken file is reported once, not again at every action
+        cedar = load_cedar(self.home.folder, self.config) if self._cedar_path is not None else None
+        policy, data = load_policy(self._policy_path, cedar)
         self._protected.also(fact_files(policy.policy))  # what policy rests on, governed tools do not write
         self.engine.adopt(policy, data)
+        if self._cedar is not None and cedar is not None:
+            self._cedar.adopt(cedar)  # what the other file measured meanwhile leaves the new rule undetermined
+
+    def _stamps(self) -> tuple[int, ...]:
+        files = (self._policy_path, self._cedar_path)
+        return tuple(part for path in files if path is not None for part in _stamp(path))
 
     def close(self) -> None:
         """Make everything durable and let go of the store."""
@@ -185,17 +204,40 @@ def trusted(key: FileKey, now: int) -> TrustedKey:
     return TrustedKey(key_id=key.key_id, algorithm=key.algorithm, public=b64(key.public), since=rfc3339(now))
 
 
-def load_policy(path: Path) -> tuple[CompiledPolicy, bytes]:
-    """Return a policy file, compiled, and its canonical bytes; raises `PolicyError` with file, line and column."""
+def load_policy(path: Path, cedar: CedarForbids | None = None) -> tuple[CompiledPolicy, bytes]:
+    """Return a policy file, compiled, and its canonical bytes; raises `PolicyError` with file, line and column.
+
+    cedar: the Cedar policies of the deployment: the rule over them is part of the policy set.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()  # a lone carriage return is no line end: the reader refuses it
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(
             f"{path}: the policy cannot be read ({error}); without a policy nothing is permitted"
         ) from None
     policy, _ = read_policy(text, str(path))
-    whole = with_builtin(policy)
+    whole = with_builtin(policy, cedar.digest if cedar is not None else None)
     return compile_policy(whole, policy_hash(whole)), canonical_policy(whole)
+
+
+def load_cedar(home: Path, config: Config) -> CedarForbids | None:
+    """Return the Cedar policies of a deployment, None where it has none; raises `PolicyError` with file and place."""
+    if config.cedar is None:
+        return None
+    path = home / config.cedar
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: the Cedar policies cannot be read ({error}); restore the file") from None
+    return CedarForbids(text, str(path))
+
+
+def make_detectors(files_root: str | None = None) -> tuple[Detector, ...]:
+    """Return the detectors of every deployment; raises `PolicyError` for a root that is not absolute."""
+    if files_root is not None and not files_root.startswith("/"):
+        raise PolicyError(f"{FILE}: files_root: `{files_root}` is not an absolute path; write the whole path")
+    root = Path(files_root) if files_root is not None else None
+    return (ParameterPatterns(), SqlAnalyser(), ShellAnalyser(), RealPaths(root))
 
 
 def make_verifier(home: Path, config: Config) -> IdentityVerifier:

@@ -44,17 +44,19 @@ class Config(Value, frozen=True, kw_only=True):
     """One deployment.
 
     origin: name of this log, as verifiers will know it. service: the service identity (R6.a). policy: file, relative to
-    the home folder. identity: `development`, or how tokens are verified. measure_s: deadline for detectors and
-    identity. commit_s: deadline for the store. permit_s: how long a permit is good. wait_s: default deadline of a wait.
-    in_band_s: how long a call waits for a person or a fact before it hands out a handle. retention_days: how long an
-    ended session's context is kept. socket: where the resident owner listens, relative to the home folder. users: names
-    or numbers of the operating-system users who may connect to it, besides the owner's own. listen: host and port for
-    TCP, where wanted. notify: a command that is told of every question, as JSON on its standard input.
+    the home folder. cedar: file of Cedar `forbid` policies, likewise. identity: `development`, or how tokens are
+    verified. measure_s: deadline for detectors and identity. commit_s: deadline for the store. permit_s: how long a
+    permit is good. wait_s: default deadline of a wait. in_band_s: how long a call waits for a person or a fact before
+    it hands out a handle. files_root: absolute path against which tools of category `files` take relative ones. retention_days: how long an ended session's context is kept. socket: where the resident owner
+    listens, relative to the home folder. users: names or numbers of the operating-system users who may connect to it,
+    besides the owner's own. listen: host and port for TCP, where wanted. notify: a command that is told of every
+    question, as JSON on its standard input.
     """
 
     origin: str
     service: str
     policy: str = "policy.yaml"
+    cedar: str | None = None
     identity: str | TokenConfig = "development"
     measure_s: float = 2.0
     commit_s: float = 5.0
@@ -62,6 +64,7 @@ class Config(Value, frozen=True, kw_only=True):
     wait_s: int = 900
     in_band_s: float = 50.0
     retention_days: int = 30
+    files_root: str | None = None
     socket: str = "navicert.sock"
     users: tuple[str | int, ...] = ()
     people: tuple[str | int, ...] = ()
@@ -82,9 +85,11 @@ def read_config(home: Path) -> Config:
     """Read the configuration of a home folder; raises `PolicyError` with file and place."""
     path = home / FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read ({error.strerror}); make a new home with `navicert init`") from None
+    except UnicodeDecodeError:
+        raise PolicyError(f"{path}: it is not UTF-8; save it as UTF-8") from None
     try:
         config = msgspec.convert(json(read_yaml(text), "the configuration"), Config)
     except Fault as fault:

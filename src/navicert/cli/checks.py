@@ -99,18 +99,18 @@ def _files(home: Home, config: Config) -> Iterator[Finding]:
 
 
 def _policy(home: Home, config: Config) -> Iterator[Finding]:
-    from navicert.assemble import load_policy
+    from navicert.assemble import load_cedar, load_policy
+    from navicert.core.builtin import PREFIX
 
     path = home.folder / config.policy
     try:
-        compiled, _ = load_policy(path)
+        compiled, _ = load_policy(path, load_cedar(home.folder, config))
     except NavicertError as error:
         yield Finding("policy", "error", str(error), str(path), "mend the file; until then the last good one stays")
         return
     policy = compiled.policy
-    what = (
-        f"{policy.policy} version {policy.version} loads: {len(policy.rules) - 1} rules, posture {policy.posture.value}"
-    )
+    rules = sum(not rule.id.startswith(PREFIX) for rule in policy.rules)
+    what = f"{policy.policy} version {policy.version} loads: {rules} rules, posture {policy.posture.value}"
     yield Finding("policy", "ok", what, str(path))
 
 

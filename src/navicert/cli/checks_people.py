@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def _policy_of(home: Home, config: Config) -> PolicySet | None:
     """Return the policy file, None where it does not load: the check on it says so."""
-    from navicert.assemble import load_policy
+    from navicert.assemble import load_cedar, load_policy
 
     try:
-        return load_policy(home.folder / config.policy)[0].policy
+        return load_policy(home.folder / config.policy, load_cedar(home.folder, config))[0].policy
     except NavicertError:
         return None
 

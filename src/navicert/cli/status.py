@@ -10,6 +10,7 @@ from navicert.cli.faults import FINE
 from navicert.cli.home import common, home_of, shown_path
 from navicert.cli.kill import LEVELS, MEANS
 from navicert.cli.terminal import WIDTH, Terminal, emit, pad
+from navicert.core.builtin import PREFIX
 from navicert.core.inert import inert
 from navicert.model.errors import PolicyError
 
@@ -34,7 +35,7 @@ def verb(home: str | None, as_json: bool) -> int:
 
 def describe_status(home: Home, config: Config) -> dict[str, Any]:
     """Return the state of a home as `--json` shows it."""
-    from navicert.assemble import load_policy
+    from navicert.assemble import load_cedar, load_policy
     from navicert.audit import open_archive
 
     document: dict[str, Any] = {
@@ -53,14 +54,14 @@ def describe_status(home: Home, config: Config) -> dict[str, Any]:
         "open": [],
     }
     try:
-        compiled, _ = load_policy(home.folder / config.policy)
+        compiled, _ = load_policy(home.folder / config.policy, load_cedar(home.folder, config))
         policy = compiled.policy
         document["policy"] |= {
             "id": policy.policy,
             "version": policy.version,
             "hash": compiled.hash,
             "posture": policy.posture.value,
-            "rules": len(policy.rules) - 1,  # the built-in one is not in the file
+            "rules": sum(not rule.id.startswith(PREFIX) for rule in policy.rules),  # as in the file
             "tools": len(policy.tools),
         }
     except PolicyError as error:

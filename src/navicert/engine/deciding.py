@@ -116,7 +116,7 @@ def case_of(
     works: Workings, action: Action, context: SessionContext, identity: ActionIdentity, refused: Decision | None
 ) -> Machine[Case]:
     """Return what is to be judged, measured."""
-    known = Signals() if refused is not None else (yield from measure(works, action, context))
+    known = Signals() if refused is not None else (yield from measure(works, action, context, identity))
     return Case(
         action=action,
         session_id=context.session_id,
@@ -130,7 +130,7 @@ def case_of(
 def fetch(works: Workings, need: Need, case: Case, context: SessionContext) -> Machine[Case]:
     """Fetch what is needed, and return the case with it."""
     if need.measure is not None:
-        measured = yield from measure(works, need.measure, context)
+        measured = yield from measure(works, need.measure, context, case.identity)
         return replace(case, measured={**case.measured, need.measure.parameters: measured})
     if need.files is not None:
         files = yield from digest_files(works, need.files)

@@ -59,10 +59,25 @@ def identify(works: Workings, context: SessionContext) -> Machine[tuple[ActionId
     return unverified, error
 
 
-def measure(works: Workings, action: Action, context: SessionContext) -> Machine[Signals]:
-    """Ask every detector, under one deadline; what fails is unknown, and says why (property 5)."""
+def measure(
+    works: Workings, action: Action, context: SessionContext, identity: ActionIdentity
+) -> Machine[Signals]:
+    """Ask every detector, under one deadline; what fails is unknown, and says why (property 5).
+
+    In place of what the session claims, detectors see who was verified; never the token.
+    """
     if not works.detectors:
         return Signals()
+    verified = replace(
+        context.claims,
+        human=identity.human,
+        agent=identity.agent,
+        service=identity.service,
+        roles=identity.roles,
+        scope=identity.scope,
+        token=None,
+    )
+    context = replace(context, claims=verified)
     parameters = decode_parameters(action.parameters)
     seen = replace(action, profile=works.policy.profile(action.name, action.profile))
     calls = tuple(

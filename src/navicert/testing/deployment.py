@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from navicert.adapters.contents.files import FileDigests
-from navicert.adapters.detect.patterns import ParameterPatterns, PatternClassifier
+from navicert.adapters.detect.patterns import PatternClassifier
 from navicert.adapters.detect.protected import ProtectedResources
-from navicert.adapters.detect.shell import ShellAnalyser
-from navicert.adapters.detect.sql import SqlAnalyser
 from navicert.adapters.disclose.subject_keys import SubjectKeys
 from navicert.adapters.identity.development import DevelopmentIdentity
 from navicert.adapters.secret_file import read_secret
@@ -21,7 +19,16 @@ from navicert.adapters.sign.file_key import load_key
 from navicert.adapters.store.sqlite import SqliteJournal
 from navicert.adapters.store.vault import Vault
 from navicert.adapters.system import SystemClock, SystemIds
-from navicert.assemble import Assembled, Home, fact_files, load_policy, make_home, make_pseudonym, make_resolvers
+from navicert.assemble import (
+    Assembled,
+    Home,
+    fact_files,
+    load_policy,
+    make_detectors,
+    make_home,
+    make_pseudonym,
+    make_resolvers,
+)
 from navicert.config import read_config
 from navicert.core.draft import Scribe
 from navicert.engine.engine import Engine
@@ -120,7 +127,7 @@ def open_bench(  # noqa: PLR0913 - one argument per port
             clock=a_clock,
             ids=some_ids,
             verifier=verifier(DevelopmentIdentity(config.service)),
-            detectors=detectors((protected, ParameterPatterns(), SqlAnalyser(), ShellAnalyser())),
+            detectors=detectors((protected, *make_detectors())),
             classifiers=classifiers((PatternClassifier(),)),
             resolvers=resolvers(make_resolvers()),
             contents=FileDigests(),
