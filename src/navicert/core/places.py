@@ -30,7 +30,7 @@ _NAME: Final = frozenset(ascii_letters + digits + "-_.")
 _SCHEME: Final = frozenset(ascii_letters + digits + "+-.")
 _ATOM: Final = frozenset(ascii_letters + digits + ".-_+='&~")
 """Of an e-mail's local part; without what mail programs have read as a route, a pipe, an option or a URL (`%!|/#?`)."""
-_PHRASE_ENDS: Final = frozenset('@<>"(),;:\\[]')
+_PHRASE_ENDS: Final = frozenset('@<>"(),;:[]')
 _DIGITS: Final = {8: frozenset(octdigits), 10: frozenset(digits), 16: frozenset(hexdigits)}
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21, "ftps": 990, "ssh": 22, "sftp": 22}
 _NOT_HOSTS: Final = frozenset(_PORTS) | {"about", "blob", "data", "file", "javascript", "mailto", "sip", "sms", "tel"}
@@ -87,9 +87,7 @@ _short = lru_cache(maxsize=4096)(_addresses)
 
 def _mailbox(text: str) -> tuple[Address, ...] | None:
     local, _, domain = text.partition("@")
-    if not _ATOM.issuperset(local) or not 0 < len(local) <= 64 or ".." in local:
-        return None
-    if local[0] in ".-" or local[-1] == ".":
+    if not _ATOM.issuperset(local) or len(local) > 64 or "" in local.split(".") or local[0] == "-":
         return None
     hosts = _hosts(domain)
     return (Address(hosts[0].host, local=local),) if hosts and hosts[0].ip is None else None
@@ -97,22 +95,20 @@ def _mailbox(text: str) -> tuple[Address, ...] | None:
 
 def _mailboxes(text: str) -> tuple[Address, ...] | None:
     pieces = text.split('"')  # every second one is quoted: a display name, of which only the marks are kept
-    if len(pieces) % 2 == 0 or any(mark in name or _forged(name, mark) for name in pieces[1::2] for mark in '@<>"\\'):
+    if len(pieces) % 2 == 0 or any(mark in name for name in pieces[1::2] for mark in "@<>"):
+        return None
+    if "=?" in text or _forged(text, _PHRASE_ENDS):
         return None
     found: list[Address] = []
     for item in '""'.join(pieces[::2]).replace(";", ",").split(","):
         name, bracket, mailbox = item.strip(" ").partition("<")
-        if bracket and (mailbox[-1:] != ">" or not _is_phrase(name.rstrip(" "))):
+        if bracket and (mailbox[-1:] != ">" or not (name.rstrip(" ") == '""' or _PHRASE_ENDS.isdisjoint(name))):
             return None
         one = _mailbox(mailbox[:-1] if bracket else name)
         if one is None:
             return None
         found += one
     return tuple(found)
-
-
-def _is_phrase(name: str) -> bool:
-    return name == '""' or (_PHRASE_ENDS.isdisjoint(name) and "=?" not in name and not _forged(name, _PHRASE_ENDS))
 
 
 def _forged(text: str, marks: Iterable[str]) -> bool:
@@ -136,8 +132,9 @@ def _located(scheme: str | None, rest: str) -> tuple[Address, ...] | None:
         return None  # such a query may name another host, as `?host=` does for libpq
     if scheme == "" and not tail and authority.count(":") > 1 and authority[0] != "[":
         front, _, last = authority.rpartition(":")
-        with_port = _ipv6(front) if _port(last) else ()
-        return (*_ipv6(authority), *(one._replace(port=_port(last)) for one in with_port)) or None
+        whole, port = _ipv6(authority), _port(last)
+        with_port = [one._replace(port=port) for one in _ipv6(front)] if port and whole else []
+        return (*whole, *with_port) or None
     if authority[:1] == "[":
         name, bracket, behind = authority[1:].partition("]")
         colon, stated = behind[:1], behind[1:]
@@ -225,10 +222,7 @@ def at(patterns: Sequence[str], *, restricting: bool) -> Callable[[Address], boo
     networks: list[IPv4Network | IPv6Network] = []
     boxes: set[tuple[str, str]] = set()
     pages: list[Address] = []
-    for pattern in patterns:
-        fault = check_place(pattern)
-        if fault is not None:
-            raise ValueError(fault)
+    for pattern in _sound(patterns, check_place):
         if "://" in pattern:
             pages += addresses(pattern) or ()
         elif "@" in pattern:
@@ -253,14 +247,23 @@ def at(patterns: Sequence[str], *, restricting: bool) -> Callable[[Address], boo
     return test
 
 
+def _sound(patterns: Sequence[str], check: Callable[[str], str | None]) -> Sequence[str]:
+    for fault in filter(None, map(check, patterns)):
+        raise ValueError(fault)
+    return patterns
+
+
 def _on(page: Address, address: Address, *, restricting: bool) -> bool | None:
     """Tell whether the address is the page of a pattern, or below it."""
     path, folder = address.path, page.path or "/"
     if restricting:
         path, folder = path and path.casefold(), folder.casefold()
-    found = [address.local is None and page.host == address.host]
-    found += [_same(page.scheme, address.scheme), _same(page.port, address.port)]
-    found += [True if folder == "/" else None if path is None else _below(path, folder)]
+    found = {
+        address.local is None and page.host == address.host,
+        _same(page.scheme, address.scheme),
+        _same(page.port, address.port),
+        True if folder == "/" else None if path is None else _below(path, folder),
+    }
     return False if False in found else None if None in found else True
 
 
@@ -323,11 +326,7 @@ def under(folders: Sequence[str], *, restricting: bool) -> Callable[[str], bool 
     The path is resolved as text: links are not looked up. restricting: compared in normal form too.
     Raises `ValueError` for a folder that `check_folder` objects to.
     """
-    for folder in folders:
-        fault = check_folder(folder)
-        if fault is not None:
-            raise ValueError(fault)
-    normal = [normal_form(folder) for folder in folders]
+    normal = [normal_form(folder) for folder in _sound(folders, check_folder)]
 
     def test(text: str) -> bool | None:
         path = _path(text)
@@ -354,9 +353,9 @@ def check_folder(pattern: str) -> str | None:
 
 def _path(text: str) -> str | None:
     """Return the path without `.`, `..` and double slashes; None where it is not certain which one is meant."""
-    if not 0 < len(text) <= LONGEST or not text.isprintable() or text != text.strip() or text[0] == "~":
+    if not 0 < len(text) <= LONGEST or not text.isprintable() or text != text.strip() or text[0] in "~-":
         return None
-    if any(mark in text for mark in "\\%$`{") or _forged(text, "./~\\%$`{:"):
+    if any(mark in text for mark in "\\%$`{*?[") or _forged(text, "./~\\%$`{*?[:"):
         return None
     if text[0] != "/" and ":" in text.partition("/")[0]:
         return None  # a URL, a drive, a path on another machine

@@ -190,13 +190,14 @@ def _same(get: Callable[[Subject], Any], field: str, *, negated: bool, restricti
 
 def _places(get: Callable[[Subject], Any], condition: Condition, *, restricting: bool) -> Predicate:
     patterns: Any = condition.value
+    turned = condition.negated is not (condition.operator is Operator.EXTERNAL)
+    loosely = restricting and not turned  # in either case; what must be outside is outside as it stands
     inside: Callable[[Any], bool | None]
     if condition.operator is Operator.UNDER:
-        inside = places.under(patterns, restricting=restricting)
+        inside = places.under(patterns, restricting=loosely)
     else:
-        inside, get = places.at(patterns, restricting=restricting), _addressed(get)
+        inside, get = places.at(patterns, restricting=loosely), _addressed(get)
     kind: Any = str if condition.operator is Operator.UNDER else places.Address
-    turned = condition.negated is not (condition.operator is Operator.EXTERNAL)
 
     def one(value: Any) -> int:
         found = inside(value) if type(value) is kind else None
@@ -321,7 +322,8 @@ def constraint_of(condition: Condition) -> Predicate:
     holds = condition_of(condition, restricting=False)
     if condition.operator is Operator.EXISTS:
         return holds
-    return lambda subject: TRUE if get(subject) is ABSENT else holds(subject)
+    none = (ABSENT,) if condition.operator is Operator.TYPE else (ABSENT, ())  # an empty list has no value to judge
+    return lambda subject: TRUE if get(subject) in none else holds(subject)
 
 
 class _Past:

@@ -19,7 +19,7 @@ from navicert.engine.mediating import Mediator
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.errors import InvalidAction, NavicertError, PolicyError, Unavailable
 from navicert.model.identity import Claims
-from navicert.model.labels import Labels, Level
+from navicert.model.labels import Labels, Level, Limit
 from navicert.sdk.binding import Binding
 from navicert.sdk.session import Session
 from navicert.sdk.tool import Tool, as_governed, itself, permitted, refused
@@ -81,6 +81,7 @@ class Guard:
         content: Names = (),
         categories: Names = (),
         opaque: Names = (),
+        accepts: Returns = None,
         returns: Returns = None,
     ) -> Callable[[F], F]:
         """Govern a function as the tool `name` (`email.send`). Plain and `async` functions and generators alike.
@@ -88,13 +89,14 @@ class Guard:
         effect: read, write, delete, send, pay, grant, execute or credentials; left out, the policy must declare it.
         destination, resource, amount, content: which parameters play this role. opaque: parameters that are passed
         through unseen. returns: base label of the results (`"INTERNAL"`, or `{"level": …, "categories": […]}`); left
-        out, results count as the highest.
+        out, results count as the highest. accepts: the highest label that the tool may be sent, in the same form, where
+        a level alone admits every category; left out, there is no limit.
 
         Raises `TypeError` for a parameter that has no JSON form, `ValueError` for a bad name, effect or label.
         """
         profile = make_profile(
             name, effect, destination=destination, resource=resource, amount=amount, content=content,
-            categories=categories, opaque=opaque, returns=returns,
+            categories=categories, opaque=opaque, accepts=accepts, returns=returns,
         )  # fmt: skip
 
         def govern(function: F) -> F:
@@ -266,6 +268,7 @@ def make_profile(  # noqa: PLR0913 - as Guard.tool
     content: Names = (),
     categories: Names = (),
     opaque: Names = (),
+    accepts: Returns = None,
     returns: Returns = None,
 ) -> ToolProfile | None:
     """Return the profile that a developer declares, or None where no effect is given."""
@@ -283,7 +286,16 @@ def make_profile(  # noqa: PLR0913 - as Guard.tool
         categories=_names(categories),
         opaque=_names(opaque),
         returns=make_labels(name, returns),
+        accepts=make_limit(name, accepts),
     )
+
+
+def make_limit(name: str, accepts: Returns) -> Limit | None:
+    """Return a limit from `"INTERNAL"` (every category) or `{"level": …, "categories": […]}` (only these)."""
+    labels = make_labels(name, accepts)
+    if labels is None:
+        return None
+    return Limit(level=labels.level, categories=None if isinstance(accepts, str) else labels.categories)
 
 
 def make_labels(name: str, returns: Returns) -> Labels | None:
