@@ -20,6 +20,7 @@ FINE: Final = 0
 FINDINGS: Final = 1
 USAGE: Final = 2
 INVALID: Final = 3
+CHANGED: Final = 4
 UNVERIFIED: Final = 5
 UNAVAILABLE: Final = 6
 
