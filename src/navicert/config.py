@@ -43,14 +43,15 @@ class TokenConfig(Value, frozen=True, kw_only=True):
 class Config(Value, frozen=True, kw_only=True):
     """One deployment.
 
-    origin: name of this log, as verifiers will know it. service: the service identity (R6.a). policy: file, relative to
-    the home folder. cedar: file of Cedar `forbid` policies, likewise. identity: `development`, or how tokens are
-    verified. measure_s: deadline for detectors and identity. commit_s: deadline for the store. permit_s: how long a
-    permit is good. wait_s: default deadline of a wait. in_band_s: how long a call waits for a person or a fact before
-    it hands out a handle. files_root: absolute path against which tools of category `files` take relative ones. retention_days: how long an ended session's context is kept. socket: where the resident owner
-    listens, relative to the home folder. users: names or numbers of the operating-system users who may connect to it,
-    besides the owner's own. listen: host and port for TCP, where wanted. notify: a command that is told of every
-    question, as JSON on its standard input.
+    origin: name of this log, as verifiers will know it. service: the service identity (R6.a). policy: file,
+    relative to the home folder. cedar: file of Cedar `forbid` policies, likewise. identity: `development`, or how
+    tokens are verified. measure_s: deadline for detectors and identity. commit_s: deadline for the store. permit_s:
+    how long a permit is good. wait_s: default deadline of a wait. in_band_s: how long a call waits for a person or
+    a fact before it hands out a handle. files_root: absolute path against which tools of category `files` take
+    relative ones. retention_days: how long an ended session's context is kept. socket: where the resident owner
+    listens, relative to the home folder. users: names or numbers of the operating-system users who may connect to
+    it, besides the owner's own. listen: host and port for TCP, where wanted. notify: a command that is told of
+    every question, as JSON on its standard input.
     """
 
     origin: str

@@ -37,6 +37,11 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "authority": ("control", "whose authority is reduced"),
     "sweep": ("control", "look once at everything that waits"),
     "lint": ("policy", "what a policy says and hardly means"),
+    "fmt": ("policy", "lay policy files out: comments stay, and so does what they say"),
+    "test": ("policy", "play the tests of a policy, and find what they would not notice"),
+    "explain": ("policy", "one decision, step by step: what was asked, and what was found"),
+    "replay": ("policy", "recorded sessions through a policy; nothing is executed"),
+    "diff": ("policy", "every recorded decision that a change of policy would change"),
     "schema": ("policy", "the JSON Schema of policy files, for editors"),
     "key": ("trust", "make, rotate and publish signing keys"),
 }
@@ -110,7 +115,8 @@ def _explain(error: Exception) -> int:
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine, 1 findings, 2 usage, 3 policy or configuration, 5 verification, 6 unavailable.",
+    epilog="Exit codes: 0 fine, 1 findings, 2 usage, 3 policy or configuration, 4 tests failed or decisions changed,"
+    " 5 verification, 6 unavailable.",
 )
 @click.option("--home", metavar="PATH", help="The home folder, or a folder in or above which it lies (default: here).")
 @click.version_option(package_name="navicert", message="navicert %(version)s")

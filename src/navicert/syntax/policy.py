@@ -102,7 +102,7 @@ def _policy(file: Table) -> tuple[PolicySet, Spans]:
     words.fields(file, "the policy", _POLICY, ("policy", "version", "posture"))
     nodes = file.nodes
     ours = places(nodes["organisation"], "`organisation`") if "organisation" in nodes else None
-    tools, tool_places = _tools(nodes["tools"]) if "tools" in nodes else ((), {})
+    tools, tool_places = read_tools(nodes["tools"]) if "tools" in nodes else ((), {})
     rules, rule_places = _rules(nodes["rules"], ours) if "rules" in nodes else ((), {})
     policy = PolicySet(
         policy=words.identifier(nodes["policy"], "`policy`"),
@@ -144,7 +144,8 @@ def _below(table: Table, rule: str, way: str, depth: int) -> Iterator[tuple[tupl
 # --------------------------------------------------------------------------------------------------------------- tools
 
 
-def _tools(node: Node) -> tuple[tuple[ToolProfile, ...], dict[str, tuple[int, int]]]:
+def read_tools(node: Node) -> tuple[tuple[ToolProfile, ...], dict[str, tuple[int, int]]]:
+    """Return the profiles under `tools`, sorted, and where each stands; raises `Fault`."""
     found = words.table(node, "`tools`")
     profiles = []
     for name, place in sorted(found.keys.items()):
@@ -167,7 +168,7 @@ def _tool(name: str, node: Node) -> ToolProfile:
         resource=roles["resource"],
         amount=roles["amount"],
         content=roles["content"],
-        returns=_returns(nodes["returns"]) if "returns" in nodes else None,
+        returns=read_returns(nodes["returns"]) if "returns" in nodes else None,
         accepts=_limit(nodes["accepts"]) if "accepts" in nodes else None,
     )
 
@@ -180,7 +181,8 @@ def _categories(node: Node) -> tuple[str, ...]:
     return tuple(sorted(words.names(node, "`categories`")))
 
 
-def _returns(node: Node) -> Labels:
+def read_returns(node: Node) -> Labels:
+    """Return a label as `returns` writes it: a level, or level and categories; raises `Fault`."""
     if isinstance(node, Scalar):
         return Labels(level=words.choice(node, "`returns`", _LEVELS))
     return _labels(node, "returns", "level")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from navicert.adapters.store.memory import MemoryJournal
 from navicert.testing.clock import CountingIds, FrozenClock
 from navicert.testing.deployment import Bench, open_bench
 from navicert.testing.faulty import (
@@ -18,7 +19,6 @@ from navicert.testing.faulty import (
     FaultySigner,
     FaultyVerifier,
 )
-from navicert.testing.memory import MemoryJournal
 
 __all__ = [
     "Bench",

@@ -117,7 +117,8 @@ class MemoryJournal:
     def receipts_of(self, action_id: str) -> list[tuple[Receipt, str]]:
         """Return the receipts of one action, in order, each with the SHA-256 of its bytes."""
         with self._lock:
-            found = [(parse(data), bytes_digest(data)) for data in self.log]
+            named = action_id.encode()
+            found = [(parse(data), bytes_digest(data)) for data in self.log if named in data]
         return [(item, digest) for item, digest in found if item.action is not None and item.action.id == action_id]
 
     def close(self) -> None:
