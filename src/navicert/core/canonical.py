@@ -137,7 +137,14 @@ def parse_parameters(data: bytes) -> dict[str, Any]:
     Raises `InvalidAction` for malformed text, duplicate keys, NaN and Infinity, invalid UTF-8, lone surrogates, numbers
     beyond the range of a double, depth, size, and anything but an object.
     """
-    _sized(data)
+    value = parse_json(_sized(data), "the parameters")
+    if type(value) is not dict:
+        raise InvalidAction("the parameters are not an object; name each of them")
+    return value
+
+
+def parse_json(data: bytes, what: str) -> Any:
+    """Parse any JSON text from outside, as strictly; its size is the caller's business. what: for the message."""
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -153,11 +160,9 @@ def parse_parameters(data: bytes) -> dict[str, Any]:
         message = "a text holds a lone surrogate; send valid Unicode"
         raise InvalidAction(message) from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InvalidAction(f"the parameters are not JSON: {error}") from None
+        raise InvalidAction(f"{what} are not JSON: {error}") from None
     except RecursionError:
-        raise InvalidAction(f"the parameters are nested deeper than {MAX_DEPTH} levels") from None
-    if type(value) is not dict:
-        raise InvalidAction("the parameters are not an object; name each of them")
+        raise InvalidAction(f"{what} are nested deeper than {MAX_DEPTH} levels") from None
     return value
 
 

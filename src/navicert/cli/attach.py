@@ -1,0 +1,149 @@
+"""`navicert attach CONFIG`: put the servers of an MCP client behind the gateway; `navicert detach` takes them out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from navicert.cli.faults import FINE, Misused
+from navicert.cli.home import common, home_of, shown_path
+from navicert.cli.terminal import Terminal, cut, emit
+from navicert.core.inert import inert
+
+if TYPE_CHECKING:
+    from navicert.gateway.look import Looked
+    from navicert.gateway.pins import Server
+
+PLACES: Final = ("mcpServers", "servers")
+"""Where clients keep their servers: most under the first, some editors under the second."""
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("names", nargs=-1)
+@click.option("--yes", is_flag=True, help="Accept what the servers show, without a question.")
+@common
+def verb(config: Path, names: tuple[str, ...], yes: bool, home: str | None, as_json: bool) -> int:
+    """Put servers (all that CONFIG launches, or NAMES) behind the gateway: `navicert mcp NAME` is launched instead.
+
+    Each server is started once. You are shown its tools and what they seem to do; what you accept is pinned: a tool that
+    is new or changed later is held back until you accept it with `navicert tools`.
+    """
+    import asyncio
+
+    from navicert.gateway.look import look
+    from navicert.gateway.servers import write_server
+
+    place, _ = home_of(home)
+    document = read_config_of(config)
+    entries = entries_of(document, config)
+    chosen = names or tuple(name for name, entry in entries.items() if not is_ours(entry) and "command" in entry)
+    found: dict[str, Looked] = {}
+    for name in chosen:
+        found[name] = asyncio.run(look(name, _launched(name, entries, config)))
+    if not found:
+        raise Misused(f"{config}: no server to put behind the gateway; name one that it launches by a command")
+    if not as_json:
+        out = Terminal()
+        for name, looked in found.items():
+            show(out, name, looked)
+    if not yes and not as_json and not _accepted():
+        raise Misused("nothing was changed; with `--yes` what is shown is accepted")
+    if as_json and not yes:
+        raise Misused("`--json` asks no question; add `--yes` to accept what the servers show")
+    for name, looked in found.items():
+        write_server(place.folder, name, looked.server)
+        entries[name] = _behind(entries[name], name, place.folder)
+    write_config_of(config, document)
+    if as_json:
+        tools = {name: sorted(looked.server.tools) for name, looked in found.items()}
+        emit({"format": "navicert/attach/1", "config": str(config.resolve()), "servers": tools})
+        return FINE
+    Terminal().say(f"✓ {shown_path(config)}: {', '.join(found)} behind the gateway; restart the client")
+    return FINE
+
+
+def read_config_of(config: Path) -> dict[str, Any]:
+    """Return a client's configuration; raises `Misused` where it is no JSON object."""
+    import json
+
+    try:
+        document = json.loads(config.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise Misused(f"{config}: cannot be read as JSON: {error}; name a client's configuration file") from None
+    if not isinstance(document, dict):
+        raise Misused(f"{config}: not a JSON object; name a client's configuration file")
+    return document
+
+
+def write_config_of(config: Path, document: dict[str, Any]) -> None:
+    """Write a client's configuration, all or nothing, with the mode that it had."""
+    import json
+
+    target = config.resolve()
+    part = target.with_name(target.name + ".part")
+    part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.chmod(target.stat().st_mode & 0o777)
+    part.replace(target)
+
+
+def entries_of(document: dict[str, Any], config: Path) -> dict[str, Any]:
+    """Return the entries of a client's servers, to be changed in place."""
+    for key in PLACES:
+        if isinstance(document.get(key), dict):
+            found: dict[str, Any] = document[key]
+            return found
+    raise Misused(f"{config}: no `{PLACES[0]}` in it; name the file in which the client keeps its servers")
+
+
+def is_ours(entry: Any) -> bool:
+    """Tell whether an entry launches the gateway."""
+    return isinstance(entry, dict) and "mcp" in entry.get("args", []) and "navicert" in str(entry.get("args", []))
+
+
+def _launched(name: str, entries: dict[str, Any], config: Path) -> Server:
+    from navicert.gateway.calling import is_name
+    from navicert.gateway.pins import Server
+
+    entry = entries.get(name)
+    if entry is None:
+        raise Misused(f"{config}: no server `{name}`; there are: {', '.join(entries) or 'none'}")
+    if is_ours(entry):
+        raise Misused(f"{config}: `{name}` is behind the gateway already; see `navicert tools {name}`")
+    if not is_name(name):
+        raise Misused(f"{config}: `{name}` cannot stand in a tool's name; rename it with letters, digits, `_` and `-`")
+    command, arguments, env = entry.get("command"), entry.get("args", []), entry.get("env", {})
+    if not isinstance(command, str) or not all(isinstance(item, str) for item in arguments):
+        raise Misused(f"{config}: `{name}` is not launched by a command; only such servers can be attached")
+    return Server(command=(command, *arguments), env={key: str(value) for key, value in env.items()})
+
+
+def _behind(entry: dict[str, Any], name: str, home: Path) -> dict[str, Any]:
+    """The environment goes with the command into our own file: the client need not know it."""
+    kept = {key: value for key, value in entry.items() if key not in {"command", "args", "env"}}
+    return kept | {"command": sys.executable, "args": ["-m", "navicert", "--home", str(home), "mcp", name]}
+
+
+def show(out: Terminal, name: str, looked: Looked) -> None:
+    """Show what a server has, and what its tools seem to do."""
+    out.title(f"{name}   {len(looked.server.tools)} tools", cut(" ".join(looked.server.command), 60))
+    rows = []
+    for profile in looked.server.profiles:
+        roles = [
+            f"{role}: {', '.join(found)}"
+            for role in ("destination", "resource", "amount")
+            if (found := getattr(profile, role))
+        ]
+        rows.append((profile.tool, profile.effect.value, inert("   ".join(roles))))
+    out.table(("tool", "seems to", "parameters by role"), rows, (40, 12, 40))
+    for each in looked.unusable:
+        out.say(f"{out.mark('warning')} `{inert(each)}` is left out: its name cannot stand in a rule")
+    out.text("What a tool does is guessed from its name; correct it under `tools:` in the policy, whose word stands.")
+    out.say()
+
+
+def _accepted() -> bool:
+    return click.confirm("Accept these tools, as they are now, and what they seem to do?", default=False)

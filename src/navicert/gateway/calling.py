@@ -1,0 +1,183 @@
+"""A request as an action, and what became of it as a message (R1.b, R4; reference: docs/reference/mcp.md).
+
+* The parameters of the action are the canonical bytes of what is asked for; what goes upstream is made from them.
+* Of `_meta` only what the protocol itself defines is passed on: the rest is a channel that nobody judges.
+* A refusal of a tool call is a tool error, which a model can read; of anything else a JSON-RPC error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+from navicert.core.canonical import Number, canonical_parameters, parse_parameters
+from navicert.core.digest import action_digest
+from navicert.engine.completing import Output
+from navicert.engine.mediating import Mediator
+from navicert.gateway import message as rpc
+from navicert.gateway.message import INVALID_REQUEST, Message, Refused, Tree
+from navicert.gateway.surfaces import ASKED_BACK, CALL, JUDGED, RESERVED, Surface
+from navicert.model.action import Action, ToolProfile
+from navicert.model.decision import Denied, Permit, Suspended
+
+DENIED: Final = 4030
+SUSPENDED: Final = 4031
+FAILED: Final = 5030
+"""Our own codes: outside of those that JSON-RPC and MCP reserve."""
+VERSION: Final = "io.modelcontextprotocol/protocolVersion"
+RECEIPT: Final = "navicert/receipt"
+_OWN_META: Final = "io.modelcontextprotocol/"
+_META: Final = 4_096
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_SEEN: Final = frozenset({"text", "resource_link"})
+
+
+class Asked(NamedTuple):
+    """A judged request: the action's tool and operation, its canonical parameters, and the profile of the surface."""
+
+    tool: str
+    operation: str
+    parameters: bytes
+    profile: ToolProfile | None
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a server's or tool's name can stand in the name of an action."""
+    return len(name) <= 128 and _NAME.fullmatch(name) is not None
+
+
+def asked(server: str, request: Message) -> Asked:
+    """Return the request as what is to be judged; raises `Refused`, or `InvalidAction` for what cannot be judged."""
+    method, params = request.method, request.params
+    surface = JUDGED.get(method) or ASKED_BACK[method]
+    if method in ASKED_BACK:
+        return _asked(server, surface, {key: value for key, value in params.items() if key != "_meta"})
+    known = {*surface.asks, "_meta", *(("name",) if method == CALL else ())}
+    unknown = params.keys() - known
+    if unknown:
+        names = ", ".join(sorted(f"`{name:.40}`" for name in unknown))
+        raise Refused(INVALID_REQUEST, f"{method} with {names} is not passed on", request.id)
+    if method != CALL:
+        return _asked(server, surface, {key: params[key] for key in surface.asks if params.get(key) is not None})
+    name, arguments = params.get("name"), params.get("arguments")
+    if type(name) is not str or not is_name(name) or name in RESERVED:
+        raise Refused(
+            INVALID_REQUEST, "the tool's name cannot be judged: letters, digits, `_`, `-` and `.`", request.id
+        )
+    if arguments is not None and type(arguments) is not dict:
+        raise Refused(INVALID_REQUEST, "`arguments` is not an object", request.id)
+    tool, _, operation = f"{server}.{name}".rpartition(".")
+    return Asked(tool, operation, canonical_parameters(arguments or {}), None)
+
+
+def _asked(server: str, surface: Surface, parameters: Tree) -> Asked:
+    profile = None
+    if surface.effect is not None:
+        name = f"{server}.{surface.operation}"
+        profile = ToolProfile(tool=name, effect=surface.effect, resource=surface.resource)
+    return Asked(server, surface.operation, canonical_parameters(parameters), profile)
+
+
+def action_of(mediator: Mediator, found: Asked, surface: str) -> Action:
+    """Return the action; surface: where it was caught, as receipts name it."""
+    return Action(
+        action_id=mediator.new_id("act"),
+        tool=found.tool,
+        operation=found.operation,
+        parameters=found.parameters,
+        digest=action_digest(found.tool, found.operation, found.parameters),
+        submitted_at=mediator.now(),
+        surface=surface,
+        profile=found.profile,
+    )
+
+
+def forwarded(request: Message, parameters: bytes) -> Message:
+    """Return the request as it goes on: its parameters are those that were judged."""
+    tree = parse_parameters(parameters)
+    meta = _own_meta(request.params)
+    if request.method == CALL:
+        params: Tree = {"name": request.params["name"], "arguments": tree}
+    else:
+        params = tree
+    return rpc.request(request.id or "", request.method, params | ({"_meta": meta} if meta else {}))
+
+
+def passed(request: Message) -> Message:
+    """Return a request that is not judged as it goes on: as it came, but for its `_meta`."""
+    if "params" not in request.tree:
+        return request
+    params = {key: value for key, value in request.params.items() if key != "_meta"}
+    meta = _own_meta(request.params)
+    return Message(request.kind, request.tree | {"params": params | ({"_meta": meta} if meta else {})})
+
+
+def _own_meta(params: Tree) -> Tree:
+    meta = params.get("_meta")
+    if type(meta) is not dict:
+        return {}
+    kept = {key: value for key, value in meta.items() if key == "progressToken" or key.startswith(_OWN_META)}
+    if len(rpc.write(kept)) > _META:
+        raise Refused(INVALID_REQUEST, f"`_meta` takes more than {_META} characters")
+    return kept
+
+
+def output_of(reply: Message) -> Output:
+    """Return what an answer looks like to classifiers. Pictures, sounds and blobs cannot be looked at (R2.c)."""
+    value = reply.tree.get("result", reply.tree.get("error"))
+    text = rpc.write(value)
+    return Output(text=None if _unseen(value) else text, json=text.encode(), empty=value == {})
+
+
+def _unseen(value: Any) -> bool:
+    if type(value) is list:
+        return any(map(_unseen, value))
+    if type(value) is not dict:
+        return False
+    if type(value.get("blob")) is str or value.get("type") in {"image", "audio"}:
+        return True
+    return any(map(_unseen, value.values()))
+
+
+def failed(reply: Message) -> bool:
+    """Tell whether an answer says that it did not work."""
+    return reply.kind is rpc.Kind.ERROR or reply.tree["result"].get("isError") is True
+
+
+def with_receipt(reply: Message, permit: Permit) -> Message:
+    """Return the answer with the receipt that let the action run, and whether it ran modified."""
+    if reply.kind is not rpc.Kind.RESULT:
+        return reply
+    value = reply.tree["result"]
+    meta = value.get("_meta") if type(value.get("_meta")) is dict else {}
+    ours = {RECEIPT: permit.receipt_id} | ({"navicert/modified": True} if permit.modified else {})
+    return Message(reply.kind, reply.tree | {"result": value | {"_meta": meta | ours}})
+
+
+def refusal(request: Message, answer: Denied | Suspended) -> Message:
+    """Return what the caller is told of an action that does not run, or not yet."""
+    if isinstance(answer, Denied):
+        text = f"navicert refused this: {answer.reason}. {answer.next_step}"
+        if answer.next_step.endswith("\n"):  # a profile to paste is for the operator, not for the model
+            text = f"navicert refused this: {answer.reason}. tell the user"
+        return _told(request, DENIED, text, answer.receipt_id, reason=answer.reason_code)
+    who = "a person must decide" if answer.verdict == "STEP_UP" else "a fact is missing"
+    text = f"navicert holds this as {answer.handle}: {answer.reason} ({who}). Call it again, unchanged, to look again"
+    return _told(request, SUSPENDED, text, answer.receipt_id, handle=answer.handle)
+
+
+def trouble(request: Message, why: str) -> Message:
+    """Return what the caller is told where something failed; nothing more ran than is said."""
+    return _told(request, FAILED, f"navicert: {why}", None)
+
+
+def _told(request: Message, code: int, text: str, receipt: str | None, **more: str) -> Message:
+    meta: Tree = ({RECEIPT: receipt} if receipt else {}) | {f"navicert/{key}": value for key, value in more.items()}
+    if request.method != CALL:
+        error: Tree = {"code": Number(str(code)), "message": text} | ({"data": meta} if meta else {})
+        return Message(rpc.Kind.ERROR, {"jsonrpc": "2.0", "id": request.id, "error": error})
+    asked_meta = request.params.get("_meta")
+    stateless = type(asked_meta) is dict and VERSION in asked_meta  # 2026-07-28: each result says what it is
+    value: Tree = {"resultType": "complete"} if stateless else {}
+    value |= {"content": [{"type": "text", "text": text}], "isError": True}
+    return rpc.result(request.id or "", value | ({"_meta": meta} if meta else {}))

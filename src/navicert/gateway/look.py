@@ -1,0 +1,182 @@
+"""Looking at a server before it is put behind the gateway: its tools in each revision, and what they seem to do.
+
+* A profile is proposed from the verb in a tool's name and the names of its parameters. Annotations are the server's own
+  word, and do not count. A verb that is not known is taken for the most dangerous: `execute`.
+* A proposal is nothing until an operator accepts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Final, NamedTuple
+
+from navicert.gateway import message as rpc
+from navicert.gateway.calling import VERSION, is_name
+from navicert.gateway.message import Kind, Refused, Tree
+from navicert.gateway.pins import Server, digest_of, text_digest
+from navicert.gateway.stdio import launch, program_digest, stop
+from navicert.gateway.surfaces import LIST, RESERVED
+from navicert.model.action import Effect, ToolProfile
+from navicert.model.errors import IntegrityError
+
+ERAS: Final = ("2025-11-25", "2026-07-28")
+_WITHIN_S: Final = 30.0
+_PAGES: Final = 100
+_VERBS: Final = {
+    Effect.READ: "get list read search find query show describe fetch view status log diff count check lookup browse"
+    " tree info stat head inspect compare select explain",
+    Effect.WRITE: "write create update edit set add put append move rename commit save insert upload copy mkdir make "
+    "checkout branch init tag reset",
+    Effect.DELETE: "delete remove drop purge clear erase trash truncate",
+    Effect.SEND: "send post reply share mail email message publish notify invite forward push tweet comment",
+    Effect.PAY: "pay transfer refund charge buy order purchase",
+    Effect.GRANT: "grant allow authorize authorise permit enable assign",
+    Effect.EXECUTE: "run exec execute eval call invoke shell start deploy",
+}
+_EFFECT_OF: Final = {verb: effect for effect, verbs in _VERBS.items() for verb in verbs.split()}
+_WORST: Final = (
+    Effect.EXECUTE, Effect.CREDENTIALS, Effect.GRANT, Effect.PAY, Effect.DELETE, Effect.SEND, Effect.WRITE, Effect.READ,
+)  # fmt: skip
+_ROLES: Final = {
+    "destination": {
+        "to", "cc", "bcc", "recipient", "recipients", "url", "uri", "channel", "address", "host", "endpoint",
+    },
+    "resource": {
+        "path", "paths", "file", "filename", "source", "destination", "folder", "directory", "repo_path", "table",
+        "key",
+    },
+    "amount": {"amount", "sum", "total"},
+    "content": {"content", "contents", "text", "body", "message", "data", "subject"},
+}  # fmt: skip
+
+
+class Looked(NamedTuple):
+    """What a server shows: the definitions by name (of the newest revision that it speaks), pins, and proposals."""
+
+    server: Server
+    definitions: dict[str, Tree]
+    unusable: tuple[str, ...]
+
+
+async def look(name: str, server: Server) -> Looked:
+    """Launch a server once for each revision, and list its tools; raises `IntegrityError` where it does not answer."""
+    tools: dict[str, set[str]] = {}
+    texts: set[str] = set()
+    definitions: dict[str, Tree] = {}
+    server = _accepted(server, program=program_digest(server.command))
+    troubles: list[str] = []
+    for era in ERAS:
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                listed, text = await _listed(server, era)
+        except (TimeoutError, Refused, asyncio.IncompleteReadError) as error:
+            troubles.append(f"{era}: {str(error) or 'no answer'}")
+            continue
+        for tool in listed:
+            definitions[tool["name"]] = tool
+            tools.setdefault(tool["name"], set()).add(digest_of(tool))
+        if text is not None:
+            texts.add(text_digest(text))
+    if len(troubles) == len(ERAS):
+        raise IntegrityError(f"the server `{name}` does not answer ({'; '.join(troubles)}); try its command by hand")
+    usable = {each for each in definitions if is_name(each) and each not in RESERVED}
+    found = _accepted(
+        server,
+        program=server.program,
+        tools={each: tuple(sorted(digests)) for each, digests in sorted(tools.items()) if each in usable},
+        instructions=tuple(sorted(texts)),
+        profiles=tuple(proposed(name, definitions[each]) for each in sorted(usable)),
+        definitions={each: rpc.write(definitions[each]) for each in sorted(usable)},
+    )
+    return Looked(found, definitions, tuple(sorted(definitions.keys() - usable)))
+
+
+def _accepted(server: Server, **changes: Any) -> Server:
+    return Server(command=server.command, env=server.env, **changes)
+
+
+def proposed(server: str, definition: Tree) -> ToolProfile:
+    """Return what a tool seems to do, by its name and the names of its parameters."""
+    name = definition["name"]
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
+    effects = {_EFFECT_OF[word.lower()] for word in words if word.lower() in _EFFECT_OF}
+    effect = min(effects, key=_WORST.index) if effects else Effect.EXECUTE
+    schema = definition.get("inputSchema")
+    found = schema.get("properties") if type(schema) is dict else None
+    names = list(found) if type(found) is dict else []
+    roles = {role: tuple(each for each in names if each.lower() in known) for role, known in _ROLES.items()}
+    return ToolProfile(
+        tool=f"{server}.{name}",
+        effect=effect,
+        destination=roles["destination"],
+        resource=roles["resource"],
+        amount=roles["amount"],
+        content=roles["content"],
+    )
+
+
+async def _listed(server: Server, era: str) -> tuple[list[Tree], str | None]:
+    child = await launch(server)
+    try:
+        talk = _Talk(child)
+        text = await talk.open(era)
+        listed: list[Tree] = []
+        cursor: Tree = {}
+        for _ in range(_PAGES):
+            page = await talk.ask(LIST, cursor)
+            listed += [tool for tool in page.get("tools", ()) if type(tool) is dict and type(tool.get("name")) is str]
+            if type(page.get("nextCursor")) is not str:
+                break
+            cursor = {"cursor": page["nextCursor"]}
+        return listed, text
+    finally:
+        await stop(child)
+
+
+class _Talk:
+    """Requests of our own to a server, one after the other."""
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self._child = child
+        self._asked = 0
+        self._meta: Tree = {}
+
+    async def open(self, era: str) -> str | None:
+        """Begin as a client of this revision does; returns the server's instructions."""
+        me: Tree = {"name": "navicert", "version": "0"}
+        if era == ERAS[0]:
+            said = await self.ask("initialize", {"protocolVersion": era, "capabilities": {}, "clientInfo": me})
+            await self._send(rpc.notification("notifications/initialized", {}))
+        else:
+            self._meta = {
+                VERSION: era,
+                "io.modelcontextprotocol/clientInfo": me,
+                "io.modelcontextprotocol/clientCapabilities": {},
+            }
+            said = await self.ask("server/discover", {})
+        text = said.get("instructions")
+        return text if type(text) is str else None
+
+    async def ask(self, method: str, params: Tree) -> Tree:
+        """Return the result of one request; raises `Refused` for an error."""
+        self._asked += 1
+        id_ = f"look-{self._asked}"
+        await self._send(rpc.request(id_, method, params | ({"_meta": self._meta} if self._meta else {})))
+        while True:
+            line = await self._child.stdout.readuntil(b"\n") if self._child.stdout else b""
+            try:
+                message = rpc.read(line.strip())
+            except Refused:
+                continue  # servers print other things too
+            if message.kind is Kind.RESULT and message.id == id_:
+                found: Tree = message.tree["result"]
+                return found
+            if message.kind is Kind.ERROR and message.id == id_:
+                raise Refused(rpc.INTERNAL_ERROR, f"`{method}`: {message.tree['error'].get('message')}")
+
+    async def _send(self, message: rpc.Message) -> None:
+        if self._child.stdin is None:
+            return
+        self._child.stdin.write(message.data() + b"\n")
+        await self._child.stdin.drain()

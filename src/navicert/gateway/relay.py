@@ -1,0 +1,346 @@
+"""One connection: client on one side, server on the other, the loop in between (R1; docs/reference/mcp.md).
+
+* A judged request waits for its answer in a task of its own; notifications are passed on in the order of their coming.
+* What fails fails closed: an engine that errs, a server that ends, an answer that cannot be read give the caller an
+  error, and leave a receipt. Whether a call that was on its way happened is then not known, and stays open.
+* An answer is matched to the request that is waiting for it, by id; what nobody asked for is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from navicert.core.canonical import Number
+from navicert.engine.mediating import Mediator
+from navicert.engine.workings import safe
+from navicert.gateway import message as rpc
+from navicert.gateway.calling import (
+    FAILED,
+    action_of,
+    asked,
+    failed,
+    forwarded,
+    output_of,
+    passed,
+    refusal,
+    trouble,
+    with_receipt,
+)
+from navicert.gateway.message import INVALID_REQUEST, METHOD_NOT_FOUND, Id, Kind, Message, Refused, Tree
+from navicert.gateway.pins import Watch
+from navicert.gateway.surfaces import (
+    ASKED_BACK,
+    CALL,
+    CANCELLED,
+    JUDGED,
+    LIST,
+    NOTICES,
+    NOTICES_BACK,
+    OPENING,
+    PASSED,
+    PASSED_BACK,
+    TOOLS_CHANGED,
+)
+from navicert.model.errors import InvalidAction, NavicertError
+
+Send = Callable[[Message], Awaitable[None]]
+AT_ONCE: Final = 256
+"""So many requests may be on their way in one direction."""
+_PAGES: Final = 100
+_RELIST_S: Final = 30.0
+
+
+class Lost(TimeoutError):
+    """The other side ended before it answered: whether the call happened is not known."""
+
+
+class Failed(Exception):
+    """The tool says that it failed; `reply` is passed on."""
+
+    def __init__(self, reply: Message) -> None:
+        super().__init__(output_of(reply).text or "")
+        self.reply = reply
+
+
+class _Side:
+    """What waits for answers of one side."""
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self._waiting: dict[tuple[type, str], asyncio.Future[Message]] = {}
+
+    def takes(self, id_: Id) -> bool:
+        """Tell whether one more request may wait under this id."""
+        return len(self._waiting) < AT_ONCE and (type(id_), id_) not in self._waiting
+
+    async def ask(self, request: Message) -> Message:
+        """Send a request and wait for its answer; raises `Lost` where the side ends."""
+        id_ = request.id or ""
+        key = (type(id_), str(id_))
+        found: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = found
+        try:
+            await self.send(request)
+            return await found
+        except (ConnectionError, BrokenPipeError) as error:
+            raise Lost(str(error)) from None
+        finally:
+            self._waiting.pop(key, None)
+
+    def answered(self, reply: Message) -> bool:
+        """Hand an answer to who waits for it; False where nobody does."""
+        id_ = reply.id or ""
+        found = self._waiting.get((type(id_), str(id_)))
+        if found is None or found.done():
+            return False
+        found.set_result(reply)
+        return True
+
+    def end(self) -> None:
+        """Let everybody know that nothing more comes."""
+        for found in self._waiting.values():
+            if not found.done():
+                found.set_exception(Lost("it ended before it answered"))
+
+
+class Relay:
+    """Messages of one client and one server. refresh: takes up a changed policy. note: for the operator's eyes."""
+
+    def __init__(  # noqa: PLR0913 - what one connection consists of
+        self,
+        mediator: Mediator,
+        session_id: str,
+        name: str,
+        watch: Watch,
+        *,
+        surface: str,
+        to_client: Send,
+        to_server: Send,
+        refresh: Callable[[], None] = lambda: None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._mediator = mediator
+        self._session = session_id
+        self._name = name
+        self._watch = watch
+        self._surface = surface
+        self._client = _Side(to_client)
+        self._server = _Side(to_server)
+        self._refresh = refresh
+        self._note = note
+        self._tasks: dict[tuple[type, str], asyncio.Task[None]] = {}
+        self._others: set[asyncio.Task[None]] = set()
+        self._own = 0
+
+    async def from_client(self, data: bytes) -> None:
+        """Take one message of the client."""
+        try:
+            message = rpc.read(data)
+        except Refused as error:
+            await self._client.send(rpc.error(error.id, error.code, str(error)))
+            return
+        if message.kind is Kind.REQUEST:
+            await self._requested(message)
+        elif message.kind is Kind.NOTIFICATION:
+            await self._notified(message)
+        elif not self._client.answered(message):
+            self._note("an answer of the client that nobody waits for is dropped")
+
+    async def from_server(self, data: bytes) -> None:
+        """Take one message of the server."""
+        try:
+            message = rpc.read(data)
+        except Refused as error:
+            self._note(f"a message of the server is dropped: {error}")
+            if error.id is not None:  # whoever waits for it is told now, not when time is up
+                self._server.answered(rpc.error(error.id, FAILED, f"the server's answer cannot be read: {error}"))
+            return
+        if message.kind is Kind.REQUEST:
+            await self._requested_back(message)
+        elif message.kind is Kind.NOTIFICATION:
+            await self._notified_back(message)
+        elif not self._server.answered(message):
+            self._note("an answer of the server that nobody waits for is dropped")
+
+    async def end(self) -> None:
+        """End both sides: what is on its way is left open, and everybody is told."""
+        self._server.end()
+        self._client.end()
+        for task in (*self._tasks.values(), *self._others):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), *self._others, return_exceptions=True)
+
+    async def settled(self, within_s: float) -> None:
+        """Wait until everybody who waited has been told."""
+        held = [*self._tasks.values(), *self._others]
+        if held:
+            await asyncio.wait(held, timeout=within_s)
+
+    def server_ended(self) -> None:
+        """Tell whoever waits for the server that it is gone."""
+        self._server.end()
+
+    # from the client
+
+    async def _requested(self, request: Message) -> None:
+        id_ = request.id or ""
+        key = (type(id_), str(id_))
+        if key in self._tasks or not self._server.takes(id_) or _is_ours(id_):
+            why = "a request with this id is on its way, or too many are"
+            await self._client.send(rpc.error(id_, INVALID_REQUEST, why))
+        elif request.method in JUDGED or request.method in PASSED:
+            work = self._judge(request, self._server) if request.method in JUDGED else self._pass(request)
+            task = self._tasks[key] = asyncio.create_task(work)
+            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        else:
+            await self._client.send(rpc.error(id_, METHOD_NOT_FOUND, f"`{request.method:.80}` is not passed on"))
+
+    async def _notified(self, message: Message) -> None:
+        if message.method not in NOTICES:
+            self._note(f"`{message.method:.80}` of the client is dropped")
+            return
+        if message.method == CANCELLED:
+            id_ = message.params.get("requestId")
+            task = self._tasks.get((type(id_), str(id_)))
+            if task is None:
+                return
+            task.cancel()
+        await self._server.send(passed(message))
+
+    async def _pass(self, request: Message) -> None:
+        try:
+            reply = await self._server.ask(passed(request))
+            reply = self._looked_at(request, reply)
+        except Refused as error:
+            reply = rpc.error(request.id, error.code, str(error))
+        except Lost as error:
+            reply = trouble(request, f"the server `{self._name}` is gone: {error}")
+        await self._client.send(reply)
+
+    def _looked_at(self, request: Message, reply: Message) -> Message:
+        """Return the answer without what nobody has accepted (T11)."""
+        if reply.kind is not Kind.RESULT:
+            return reply
+        value: Tree = reply.tree["result"]
+        if request.method == LIST:
+            value = value | {"tools": self._watch.page(value.get("tools"))}
+            if "cacheScope" in value:
+                value |= {"cacheScope": "private"}
+            for name, why in self._watch.refused.items():
+                self._note(f"the tool `{name:.80}` is held back: {why}; see `navicert tools {self._name}`")
+        elif request.method in OPENING:
+            shown = self._watch.introduction(value)
+            if shown is not value:
+                self._note("the server's instructions are left out: they are not what was accepted")
+            value = shown
+        return Message(reply.kind, reply.tree | {"result": value})
+
+    # the judging
+
+    async def _judge(self, request: Message, other: _Side) -> None:
+        """Judge a request, have the other side answer it, and answer it to where it came from."""
+        asker = self._client if other is self._server else self._server
+        try:
+            reply = await self._judged(request, other)
+        except Refused as error:
+            reply = rpc.error(request.id, error.code, str(error))
+        except Failed as error:
+            reply = error.reply
+        except Lost as error:
+            reply = trouble(request, f"no answer came, and whether it happened is not known: {error}")
+        except NavicertError as error:
+            reply = trouble(request, str(error))
+        except Exception as error:  # noqa: BLE001 - a failure of ours is an error for the caller, and nothing ran for it
+            reply = trouble(request, f"the gateway failed: {safe(error)}")
+        await asker.send(reply)
+
+    async def _judged(self, request: Message, other: _Side) -> Message:
+        self._refresh()
+        try:
+            found = asked(self._name, request)
+        except InvalidAction as error:
+            raise Refused(INVALID_REQUEST, str(error), request.id) from None
+        if found.profile is None:
+            found = found._replace(profile=self._watch.profile(f"{found.tool}.{found.operation}"))
+        action = action_of(self._mediator, found, self._surface)
+        if request.method == CALL:
+            held = self._watch.callable(request.params["name"])
+            if held is not None:
+                denied = self._mediator.refuse(action, self._session, f"the tool is not available: {held}")
+                return refusal(request, denied)
+
+        async def run(parameters: bytes) -> Message:
+            reply = await other.ask(forwarded(request, parameters))
+            if failed(reply):
+                raise Failed(reply)
+            if reply.tree["result"].get("resultType", "complete") != "complete":
+                withheld = "the server asks for something, or answers later; neither is passed on yet"
+                raise Failed(trouble(request, withheld))
+            return reply
+
+        answer = await self._mediator.mediate_async(action, self._session, run, output_of)
+        if isinstance(answer, tuple):
+            permit, reply = answer
+            return with_receipt(reply, permit)
+        return refusal(request, answer)
+
+    # from the server
+
+    async def _requested_back(self, request: Message) -> None:
+        if request.method in PASSED_BACK:
+            self._later(self._pass_back(request))
+        elif request.method in ASKED_BACK and self._client.takes(request.id or ""):
+            self._later(self._judge(request, self._client))
+        else:
+            await self._server.send(rpc.error(request.id, METHOD_NOT_FOUND, "this is not passed on"))
+
+    async def _pass_back(self, request: Message) -> None:
+        try:
+            reply = await self._client.ask(request)
+        except Lost as error:
+            reply = trouble(request, f"the client is gone: {error}")
+        await self._server.send(reply)
+
+    async def _notified_back(self, message: Message) -> None:
+        if message.method not in NOTICES_BACK:
+            self._note(f"`{message.method:.80}` of the server is dropped")
+        elif message.method == TOOLS_CHANGED:
+            self._later(self._changed(message))
+        else:
+            await self._client.send(message)
+
+    async def _changed(self, message: Message) -> None:
+        """Look at the tools again before the client hears that they have changed (T11)."""
+        try:
+            async with asyncio.timeout(_RELIST_S):
+                await self._list()
+        except (Lost, TimeoutError) as error:
+            self._note(f"the tools changed, and could not be listed again: {safe(error)}")
+            return
+        await self._client.send(message)
+
+    async def _list(self) -> None:
+        cursor: Tree = {}
+        for _ in range(_PAGES):
+            self._own += 1
+            reply = await self._server.ask(rpc.request(f"{_OURS}{self._own}", LIST, cursor))
+            value: Tree = reply.tree.get("result", {})
+            self._watch.page(value.get("tools"))
+            after = value.get("nextCursor")
+            if type(after) is not str:
+                return
+            cursor = {"cursor": after}
+
+    def _later(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+
+
+_OURS: Final = "navicert-"
+
+
+def _is_ours(id_: Id) -> bool:
+    return type(id_) is not Number and id_.startswith(_OURS)

@@ -1,0 +1,53 @@
+"""The upstream servers of a deployment: the file `mcp.json` in its home, written by operators only (property 10).
+
+* It is protected like all of the home folder; what a server says never changes it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from navicert.gateway.pins import Server, Servers
+from navicert.model.errors import PolicyError
+
+FILE: Final = "mcp.json"
+
+
+def read_servers(home: Path) -> Servers:
+    """Return the servers of a home folder, none where it has no such file; raises `PolicyError`."""
+    path = home / FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Servers)
+    except FileNotFoundError:
+        return Servers()
+    except (OSError, msgspec.MsgspecError) as error:
+        raise PolicyError(f"{path}: cannot be read: {error}; restore it, or attach the servers anew") from None
+
+
+def server_of(home: Path, name: str) -> Server:
+    """Return one server; raises `PolicyError` where there is none of this name."""
+    found = read_servers(home).servers
+    if name not in found:
+        known = ", ".join(f"`{each}`" for each in found) or "none"
+        raise PolicyError(f"{home / FILE}: no server `{name}`; there are: {known}")
+    return found[name]
+
+
+def write_server(home: Path, name: str, server: Server | None) -> None:
+    """Put a server into the file in place of what stands there, or take it out; all or nothing."""
+    held = {each: item for each, item in read_servers(home).servers.items() if each != name}
+    if server is not None:
+        held[name] = server
+    data = msgspec.json.format(msgspec.json.encode(Servers(servers=dict(sorted(held.items())))), indent=2)
+    path = home / FILE
+    part = path.with_suffix(".part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data + b"\n")
+        file.flush()
+        os.fsync(handle)
+    part.replace(path)

@@ -1,0 +1,70 @@
+"""What each MCP method is, in both directions and both eras (2025-11-25, 2026-07-28); what stands nowhere is refused.
+
+* Judged: it is an action, by the name `server.operation`, with what it asks for as parameters (R1.a).
+* Passed: it carries nothing that acts, or its answer is looked at (`tools/list`, `initialize`, `server/discover`).
+* What a server asks of the client (sampling, elicitation, roots) is an action too: of that server, for the policy to
+  permit. Undeclared, it is refused, like any tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from navicert.model.action import Effect
+
+
+class Surface(NamedTuple):
+    """A judged method. operation: in the action's name; empty where the request names the tool itself.
+
+    asks: the members of `params` that are its parameters. effect, resource: of the profile that stands where the policy
+    declares none; effect None: the policy must declare it.
+    """
+
+    operation: str
+    asks: tuple[str, ...]
+    effect: Effect | None = None
+    resource: tuple[str, ...] = ()
+
+
+CALL: Final = "tools/call"
+LIST: Final = "tools/list"
+OPENING: Final = frozenset({"initialize", "server/discover"})
+TOOLS_CHANGED: Final = "notifications/tools/list_changed"
+CANCELLED: Final = "notifications/cancelled"
+
+JUDGED: Final[Mapping[str, Surface]] = {
+    CALL: Surface("", ("arguments",)),
+    "resources/read": Surface("resources-read", ("uri",), Effect.READ, ("uri",)),
+    "resources/subscribe": Surface("resources-subscribe", ("uri",), Effect.READ, ("uri",)),
+    "prompts/get": Surface("prompts-get", ("name", "arguments"), Effect.READ),
+    "completion/complete": Surface("completion-complete", ("ref", "argument", "context"), Effect.READ),
+}
+"""Requests of the client."""
+ASKED_BACK: Final[Mapping[str, Surface]] = {
+    "sampling/createMessage": Surface("sampling-create", ()),
+    "elicitation/create": Surface("elicitation-create", ()),
+    "roots/list": Surface("roots-list", ()),
+}
+"""Requests of the server, judged with all their parameters."""
+PASSED: Final = frozenset(
+    {
+        *OPENING, LIST, "ping", "prompts/list", "resources/list", "resources/templates/list", "resources/unsubscribe",
+        "logging/setLevel",
+    }
+)  # fmt: skip
+PASSED_BACK: Final = frozenset({"ping"})
+NOTICES: Final = frozenset(
+    {"notifications/initialized", CANCELLED, "notifications/progress", "notifications/roots/list_changed"}
+)
+"""Notifications of the client that are passed on; others are dropped."""
+NOTICES_BACK: Final = frozenset(
+    {
+        CANCELLED, TOOLS_CHANGED, "notifications/progress", "notifications/message", "notifications/resources/updated",
+        "notifications/resources/list_changed", "notifications/prompts/list_changed",
+        "notifications/elicitation/complete",
+    }
+)  # fmt: skip
+"""Notifications of the server that are passed on."""
+RESERVED: Final = frozenset({each.operation for each in (*JUDGED.values(), *ASKED_BACK.values())} - {""})
+"""Names that no tool may have: an action's name says what it is."""
