@@ -56,15 +56,17 @@ def policies(archive: Archive) -> dict[str, CompiledPolicy]:
     return {key: compile_policy(policy_of(data)[0], key) for key, data in archive.policies().items()}
 
 
-def records(archive: Archive, kept: dict[str, CompiledPolicy], *, upto: int) -> Iterator[Recorded | LeftOut]:
-    """Yield every decision and resolution up to place `upto`, in the order of the log.
+def records(
+    archive: Archive, kept: dict[str, CompiledPolicy], *, upto: int, action: str | None = None
+) -> Iterator[Recorded | LeftOut]:
+    """Yield every decision and resolution (of one action: `action`) up to place `upto`, in the order of the log.
 
     kept: `policies`. Raises `VerificationError` where a context or a disclosure is not what its receipt names.
     """
     folds: dict[str, _Fold] = {}
     asked: dict[str, EvaluationInput] = {}
     own_policy = Under(kept)
-    for row in archive.log():
+    for row in archive.log(action=action):
         if row.seq > upto:
             return
         if row.kind not in {"decision", "resolution"}:
@@ -83,7 +85,7 @@ def records(archive: Archive, kept: dict[str, CompiledPolicy], *, upto: int) -> 
         if context is None or values is None or (receipt.kind == "resolution" and then is None):
             yield LeftOut(row.seq, session, "purged" if context is None else "erased", code)
             continue
-        record = _record(row.seq, receipt, context, values)
+        record = record_of(row.seq, receipt, context, values)
         if receipt.kind == "resolution":
             record = msgspec.structs.replace(record, then=then)
         elif receipt.deferral is not None:
@@ -134,7 +136,8 @@ def _values(archive: Archive, row: LogRow, receipt: Receipt) -> dict[str, bytes]
         return None
 
 
-def _record(seq: int, receipt: Receipt, context: SessionContext, values: dict[str, bytes]) -> Recorded:
+def record_of(seq: int, receipt: Receipt, context: SessionContext, values: dict[str, bytes]) -> Recorded:
+    """Return what a decision or resolution rested on: the context before it, and what its receipt discloses."""
     action, decision, requester = receipt.action, receipt.decision, receipt.requester_context
     assert action is not None and decision is not None and requester is not None  # noqa: S101, PT018 - core.seal: of these kinds
     evaluated = msgspec.json.decode(values[EVALUATED], type=Evaluated)

@@ -26,8 +26,11 @@ PATTERN: Final = "*.test.yaml"
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--mutate", is_flag=True, help="Change the policy, one thing at a time, and report what no test notices.")
 @click.option("--require-coverage", is_flag=True, help="Fail (code 4) where no test reaches a rule.")
+@click.option("--explain", is_flag=True, help="Show how each decision came about that was not as expected.")
 @common
-def verb(files: tuple[Path, ...], mutate: bool, require_coverage: bool, home: str | None, as_json: bool) -> int:
+def verb(
+    files: tuple[Path, ...], mutate: bool, require_coverage: bool, explain: bool, home: str | None, as_json: bool
+) -> int:
     """Play the tests of a policy: FILEs, or every *.test.yaml in a folder (default: where the home's policy is).
 
     Nothing runs and nothing is written. How to write them: docs/how-to/test-a-policy.md.
@@ -49,7 +52,7 @@ def verb(files: tuple[Path, ...], mutate: bool, require_coverage: bool, home: st
     for each in found:
         if each is not found[0]:
             out.say()
-        _show(out, each, required=require_coverage)
+        _show(out, each, required=require_coverage, explain=explain)
     return code
 
 
@@ -84,9 +87,11 @@ class _Progress:
         self._screen.stream.flush()
 
 
-def _show(out: Terminal, found: Rehearsal, *, required: bool) -> None:
+def _show(out: Terminal, found: Rehearsal, *, required: bool, explain: bool) -> None:
     for failure in found.failures:
         _show_failure(out, failure)
+        if explain:
+            _show_tree(out, failure)
     counts = f"{_count(len(found.cases), 'case')}, {_count(sum(case.actions for case in found.cases), 'action')}"
     if found.failures:
         out.say(f"{out.mark('error')} {counts}: {_count(len(found.failures), 'case')} not as expected")
@@ -107,6 +112,18 @@ def _show_failure(out: Terminal, failure: Failure) -> None:
     _field(out, "came", inert(failure.came), "bold")
     _field(out, "because", brief(failure.reason, 240))
     out.say()
+
+
+def _show_tree(out: Terminal, failure: Failure) -> None:
+    from navicert.cli.tree import lines
+    from navicert.rehearsal.suppose import explained
+
+    came = explained(failure)
+    if came is None:
+        return
+    explanation, suite = came
+    for line in (*lines(out, explanation, suite.spans, shown_path(suite.policy_path)), ""):
+        out.say(line)
 
 
 def _field(out: Terminal, head: str, text: str, *styles: str) -> None:

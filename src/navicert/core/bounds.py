@@ -18,6 +18,7 @@ from navicert.core.scope import in_scope
 from navicert.model.decision import Classification, Decision, Verdict
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.labels import Labels, Level, Limit
+from navicert.model.policy import Intent
 
 UNLISTED: Final = Limit(level=Level.PUBLIC, categories=())
 """What a destination takes that the policy does not list, where it lists any."""
@@ -26,18 +27,9 @@ _MEASURED: Final = "sensitive_level"
 
 def beyond(given: EvaluationInput, policy: CompiledPolicy, subject: Subject) -> Decision | None:
     """Return the refusal of an action beyond a bound, DEFER where that cannot be told, or None."""
-    refused = _beyond_intent(given, policy)
-    if refused is not None:
-        return refused
-    limits = list(_limits(policy, subject))
-    if limits:
-        labels = given.labels.join(given.signals.labels).join(given.shared.stored)
-        refused = _unless(limits, labels, "label_limit", "{} takes at most {}, and this may hold {}")
-        if refused is not None:
-            return refused
-        if _MEASURED in given.signals.unknown and any(limit.level < Level.RESTRICTED for _, limit in limits):
-            return _deny("label_limit", "what it holds could not be measured", Verdict.DEFER, f"signals.{_MEASURED}")
-    return _beyond_risk(given, policy, subject)
+    labels, risk = _beyond_labels(given, policy, subject), _beyond_risk(given, policy, subject)
+    found = (_beyond_intent(given, policy), labels, risk)
+    return next((each for each in found if each and each.verdict is Verdict.DENY), next(filter(None, found), None))
 
 
 def risk_of(given: EvaluationInput, policy: CompiledPolicy, subject: Subject) -> tuple[int, int]:
@@ -50,7 +42,13 @@ def risk_of(given: EvaluationInput, policy: CompiledPolicy, subject: Subject) ->
     return sure, all_told
 
 
-def _limits(policy: CompiledPolicy, subject: Subject) -> list[tuple[str, Limit]]:
+def at_stake(given: EvaluationInput) -> Labels:
+    """Return the label of all that the action may carry: of the session, of itself, of what it names."""
+    return given.labels.join(given.signals.labels).join(given.shared.stored)
+
+
+def limits_on(policy: CompiledPolicy, subject: Subject) -> list[tuple[str, Limit]]:
+    """Return what the tool and each destination accept, each with whose limit it is."""
     profile = subject.profile
     found = [(f"`{profile.tool}`", profile.accepts)] if profile.accepts is not None else []
     if policy.destinations:
@@ -65,11 +63,25 @@ def _limits(policy: CompiledPolicy, subject: Subject) -> list[tuple[str, Limit]]
     return found
 
 
+def _beyond_labels(given: EvaluationInput, policy: CompiledPolicy, subject: Subject) -> Decision | None:
+    limits = limits_on(policy, subject)
+    if not limits:
+        return None
+    refused = _unless(limits, at_stake(given), "label_limit", "{} takes at most {}, and this may hold {}")
+    if refused is None and _MEASURED in given.signals.unknown and any(limit.binds() for _, limit in limits):
+        return _deny("label_limit", "what it holds could not be measured", Verdict.DEFER, f"signals.{_MEASURED}")
+    return refused
+
+
+def intent_of(given: EvaluationInput, policy: CompiledPolicy) -> Intent | None:
+    """Return the class of work that the session was opened for; None where the policy knows none of that name."""
+    return next((item for item in policy.policy.intents if item.name == given.context.claims.intent), None)
+
+
 def _beyond_intent(given: EvaluationInput, policy: CompiledPolicy) -> Decision | None:
     if not policy.policy.intents:
         return None
-    name = given.context.claims.intent
-    intent = next((item for item in policy.policy.intents if item.name == name), None)
+    name, intent = given.context.claims.intent, intent_of(given, policy)
     if intent is None:
         said = "the session does not say what it is for" if name is None else f"the policy knows no intent `{name}`"
         return _deny("intent_unknown", f"{said}; it is one of {', '.join(item.name for item in policy.policy.intents)}")

@@ -41,7 +41,7 @@ _CACHE: Final = 4096
 class CompiledRule:
     """A rule with its predicate, and the predicate of each field, for telling what was undetermined."""
 
-    __slots__ = ("_constraints", "_hash", "matches", "parts", "rule")
+    __slots__ = ("_hash", "constraints", "matches", "parts", "rule")
 
     def __init__(self, rule: Rule, profiles: Mapping[str, ToolProfile]) -> None:
         restricting = rule.decision not in PERMITTING
@@ -54,10 +54,11 @@ class CompiledRule:
             ("not_after" if item.negated else "after", earlier_of(item, profiles, restricting=restricting))
             for item in rule.after
         ]
-        """Field and predicate of each condition but those on the tool's name: of `match`, tallies, `after`, in order."""
+        """Field and predicate of each condition but those on the tool's name: of `match`, tallies, `after`."""
         self.matches = all_of([predicate for _, predicate in self.parts])
-        self._constraints = [(item.field, constraint_of(item)) for item in rule.constraints]
-        self._constraints += [(item.kind, _within(tally_of(item))) for item in rule.limits]
+        self.constraints = [(item.field, constraint_of(item)) for item in rule.constraints]
+        self.constraints += [(item.kind, _within(tally_of(item))) for item in rule.limits]
+        """Likewise of each constraint, then of each limit."""
 
     @property
     def hash(self) -> str:
@@ -71,7 +72,7 @@ class CompiledRule:
 
     def broken(self, subject: Subject) -> tuple[str, ...]:
         """Return the fields of the constraints that do not hold, or of which that cannot be told (R3.b)."""
-        return tuple(field for field, holds in self._constraints if holds(subject) != TRUE)
+        return tuple(field for field, holds in self.constraints if holds(subject) != TRUE)
 
 
 def _within(above: Predicate) -> Predicate:

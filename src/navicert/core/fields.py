@@ -31,12 +31,20 @@ MICRO: Final = 1_000_000
 class Subject:
     """One evaluation input, decoded once, for the predicates."""
 
-    __slots__ = ("given", "parameters", "profile")
+    __slots__ = ("_roles", "given", "parameters", "profile")
 
     def __init__(self, given: EvaluationInput, profile: ToolProfile) -> None:
         self.given = given
         self.parameters = decode_parameters(given.action.parameters)
         self.profile = profile
+        self._roles: dict[str, Any] = {}
+
+    def role(self, name: str) -> Any:
+        """Return the values of a role, `ABSENT` for none; found once, since many rules ask for the same role."""
+        found = self._roles.get(name)
+        if found is None:
+            found = self._roles[name] = _some(role_values(self.profile, name, self.parameters))
+        return found
 
 
 class Many(tuple[Any, ...]):
@@ -107,7 +115,7 @@ def getter(field: str) -> Getter:
     if space == "amount" and not rest:
         return _amounts
     if space in ROLES and not rest:
-        return lambda subject: _some(role_values(subject.profile, space, subject.parameters))
+        return lambda subject: subject.role(space)
     if space == "context" and rest.startswith("facts."):
         name = rest.removeprefix("facts.")
         return lambda subject: _fact(subject.given, name)

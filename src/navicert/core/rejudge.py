@@ -160,14 +160,18 @@ def _merged(decision: Decision, touched: tuple[str, ...]) -> Decision:
     return _replace(decision, rules=tuple(dict.fromkeys((*touched, *decision.rules)))) if touched else decision
 
 
+def as_asked(then: EvaluationInput, now: EvaluationInput) -> EvaluationInput:
+    """Return the input of a submission as it is judged when its wait ends: with what was found out and answered."""
+    known = {fact.name for fact in then.context.facts if not fact.conflicting}
+    learned = tuple(fact for fact in now.context.facts if fact.name not in known)
+    return _replace(then, facts=(*now.facts, *learned), answered=now.answered)
+
+
 def _resolved(
     now: EvaluationInput, then: EvaluationInput, policy: CompiledPolicy, *, escalated: bool
 ) -> tuple[Decision, EvaluationInput]:
     """Judge a wait again: on the state of its end and on that of its submission, and the stricter stands (R6.b)."""
-    known = {fact.name for fact in then.context.facts if not fact.conflicting}
-    learned = tuple(fact for fact in now.context.facts if fact.name not in known)
-    then = _replace(then, facts=(*now.facts, *learned), answered=now.answered)
-    last = now
+    then, last = as_asked(then, now), now
     for _ in range(2):
         decision, last, touched = _rounds(_replace(now, action=last.action), policy)
         before, earlier, _ = _rounds(_replace(then, action=last.action), policy)

@@ -1,9 +1,12 @@
-"""Times as receipts write them: fixed-width RFC 3339, UTC, microseconds."""
+"""Times as receipts write them: fixed-width RFC 3339, UTC, microseconds; and durations as policies do."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
+
+UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @lru_cache(maxsize=64)
@@ -24,3 +27,9 @@ def micros(text: str) -> int:
     if rfc3339(value) != text:
         raise ValueError("not a fixed-width RFC 3339 time in UTC")
     return value
+
+
+def spelled(seconds: int) -> str:
+    """Return seconds as a duration is written, in the largest unit that they fill."""
+    unit = max((unit for unit in UNITS if seconds % UNITS[unit] == 0), key=lambda unit: UNITS[unit])
+    return f"{seconds // UNITS[unit]}{unit}"

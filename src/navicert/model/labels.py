@@ -65,6 +65,10 @@ class Limit(Value, frozen=True, kw_only=True):
             return False
         return self.categories is None or (not labels.everything and set(labels.categories) <= set(self.categories))
 
+    def binds(self) -> bool:
+        """Tell whether there is any data that may not go there."""
+        return self.level < Level.RESTRICTED or self.categories is not None
+
     def words(self) -> str:
         """Return the limit for people: `CONFIDENTIAL · PII only`."""
         if self.categories is None:

@@ -132,7 +132,7 @@ def _key(name: str) -> FileKey:
     return new_key(ED25519)
 
 
-class _Unexpected(Exception):
+class Unexpected(Exception):
     """Something is not as expected."""
 
     def __init__(self, expected: str, came: str, reason: str = "") -> None:
@@ -163,14 +163,14 @@ def watch(policy: CompiledPolicy) -> set[str]:
 
 def play(suite: Suite, case: Case, policy: CompiledPolicy, held: set[str] | None = None) -> Played:
     """Run one case under a policy (its own, or a mutant of it) and return what became of it. held: from `watch`."""
-    run = _Run(suite, case, policy, held if held is not None else set())
+    run = Run(suite, case, policy, held if held is not None else set())
     calls = sum(isinstance(step, Call) for step, _ in case.steps)
     failure = None
     for step, (line, column) in case.steps:
         try:
             run.step(step)
             continue
-        except _Unexpected as error:
+        except Unexpected as error:
             expected, came, reason = error.expected, error.came, error.reason
         except NavicertError as error:
             expected, came, reason = "no error", str(error), ""
@@ -189,7 +189,7 @@ def play(suite: Suite, case: Case, policy: CompiledPolicy, held: set[str] | None
     return Played(case=case.name, actions=calls, failure=failure, reached=dict(run.reached))
 
 
-class _Run:
+class Run:
     """One case under way."""
 
     def __init__(self, suite: Suite, case: Case, policy: CompiledPolicy, held: set[str]) -> None:
@@ -227,7 +227,7 @@ class _Run:
         self._session = self._engine.open_session(case.request, case.claims)
 
     def step(self, step: Step) -> None:
-        """Take one step; raises `_Unexpected`, or what the engine raises."""
+        """Take one step; raises `Unexpected`, or what the engine raises."""
         engine, session = self._engine, self._session
         match step:
             case Call():
@@ -273,7 +273,7 @@ class _Run:
         reason: str | None = None,
         when: str = "",
     ) -> Answer:
-        """Return the answer; raises `_Unexpected` unless it came as expected."""
+        """Return the answer; raises `Unexpected` unless it came as expected."""
         if isinstance(answer, Permit):
             decision = self._decision(answer.receipt_id)
             came, code, why = Verdict(decision.result), decision.reason_code, ""
@@ -287,7 +287,7 @@ class _Run:
             return answer
         expected = verdict.value + when + ("" if rules is None else f" by {_by(rules, POSTURE)}")
         plain = reason is None and code in {"rule", POSTURE}
-        raise _Unexpected(
+        raise Unexpected(
             expected + (f" ({reason})" if reason else ""),
             f"{came.value} by {_by(by, code)}" + ("" if plain else f" ({code})"),
             why,
@@ -332,7 +332,7 @@ class _Run:
         engine, key = self._engine, _key(name)
         wait = engine.wait(handle)
         if wait is None:
-            raise _Unexpected(f"to be waiting for `{name}`", "it is over already")
+            raise Unexpected(f"to be waiting for `{name}`", "it is over already")
         if all(person.name != name for person in engine.approvers().people):
             since, public = self._world.at, b64(key.public)
             engine.enrol(Approver(name=name, key_id=key.key_id, algorithm=ED25519, public=public, since=since))
@@ -341,7 +341,7 @@ class _Run:
                 handle, sign_answer(wait.question, word, name, key, self._world.at, "stated by a test", value)
             )
         except IdentityError as error:
-            raise _Unexpected(f"an answer of `{name}` that counts", str(error)) from None
+            raise Unexpected(f"an answer of `{name}` that counts", str(error)) from None
 
     def _until(self, at: int) -> None:
         """Let time pass, as under a resident owner."""
@@ -360,13 +360,13 @@ def _by(rules: tuple[str, ...], code: str) -> str:
 
 
 def _changed(call: Call, permit: Permit) -> None:
-    """Raise `_Unexpected` unless the parameters that would run differ from those asked for as the case states."""
+    """Raise `Unexpected` unless the parameters that would run differ from those asked for as the case states."""
     if call.becomes is None:
         return
     asked, runs = decode_parameters(parameter_bytes(call.parameters)), decode_parameters(permit.parameters)
     differ = {name: runs.get(name) for name in {**asked, **runs} if asked.get(name) != runs.get(name)}
     if differ != decode_parameters(parameter_bytes(call.becomes)):
-        raise _Unexpected(f"becomes {_shown(call.becomes)}", f"becomes {_shown(differ)}")
+        raise Unexpected(f"becomes {_shown(call.becomes)}", f"becomes {_shown(differ)}")
 
 
 def _shown(parameters: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
-"""Supposing: an action that nobody asked for, as the engine would meet it in a new session; and the one that a test
-failed at (B.8). Nothing runs, nothing is written, nobody is asked; detectors really measure.
+"""Supposing: an action that nobody asked for, as the engine would meet it in a new session; and where tests fail (B.8).
+
+* Nothing runs, nothing is written, nobody is asked. Detectors really measure.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from navicert.core.canonical import parameter_bytes
 from navicert.core.compile import CompiledPolicy
 from navicert.core.digest import action_digest
 from navicert.core.draft import Scribe
-from navicert.core.explain import Explanation, explain
 from navicert.core.labels import labels_in_force
 from navicert.core.seal import b64
 from navicert.core.shared import concerns, shared_facts
@@ -26,6 +26,7 @@ from navicert.core.signature import ED25519
 from navicert.engine.drive import drive
 from navicert.engine.measuring import identify, measure
 from navicert.engine.workings import Ports, Settings, Workings
+from navicert.explain import Explanation, explain
 from navicert.model.action import Action, ToolProfile
 from navicert.model.context import Attempt, ContextEntry, Observed, Opened, Result, SessionContext
 from navicert.model.decision import Verdict
@@ -97,7 +98,7 @@ def supposed(
     concerned = concerns(action, policy.profile(action.name, what.profile), identity, candidates, pseudonym)
 
     def measured(of: Action) -> Signals:
-        return drive(measure(works, of, context))
+        return drive(measure(works, of, context, identity))
 
     return EvaluationInput(
         action=action,
@@ -117,9 +118,11 @@ def _session(what: Supposed, now: int) -> SessionContext:
         )
     ]
     for number, name in enumerate(what.done):
-        past = {"action_id": f"act_{number}", "at": now}
-        entries.append(Attempt(name=name, digest="", verdict=Verdict.ALLOW, owner="supposed", risk=0, **past))
-        entries.append(Result(succeeded=True, labels=NOTHING, **past))
+        past, allowed = f"act_{number}", Verdict.ALLOW
+        entries += [
+            Attempt(action_id=past, name=name, digest="", verdict=allowed, owner="supposed", at=now, risk=0),
+            Result(action_id=past, succeeded=True, labels=NOTHING, at=now),
+        ]
     entries += [Observed(name=name, value=value, source="supposed", at=now) for name, value in what.facts.items()]
     return fold(entries)
 
@@ -141,12 +144,11 @@ def explained(failure: Failure) -> tuple[Explanation, Suite] | None:
             break
     else:
         return None
-    draft = next(
-        (item for item in reversed(run.journal.drafts) if item.receipt.kind in {"decision", "resolution"}), None
-    )
+    journal = run._journal  # noqa: SLF001 - it is not for those who only play
+    draft = next((item for item in reversed(journal.drafts) if item.receipt.kind in {"decision", "resolution"}), None)
     if draft is None or draft.receipt.context is None or draft.receipt.requester_context is None:
         return None
     part, session = draft.receipt.context, draft.receipt.requester_context.session or ""
     values = {pointer: value for _, pointer, value in (read_disclosure(b64(line)) for line in draft.disclosures)}
-    context = fold(run.journal.entries[session][: part.length - 1])
+    context = fold(journal.entries[session][: part.length - 1])
     return explain(record_of(0, draft.receipt, context, values).given, suite.compiled), suite

@@ -14,7 +14,7 @@ from typing import TypeVar
 import re2
 
 from navicert.core.times import UNITS
-from navicert.core.times import spelled as spelled  # it is a word of the language
+from navicert.core.times import spelled as spelled  # noqa: PLC0414 - a word of the language, for who reads words here
 from navicert.model.value import Json
 from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, shown
 

@@ -52,6 +52,7 @@ class MemoryJournal:
         self.rows: dict[str, tuple[Any, int]] = {}
         self.entries: dict[str, list[ContextEntry]] = {}
         self.log: list[bytes] = []
+        self.drafts: list[Draft] = []
         self.chains: dict[str, tuple[int, str]] = {}
 
     def read(self, keys: Sequence[str]) -> dict[str, tuple[Any, int]]:
@@ -110,6 +111,7 @@ class MemoryJournal:
         )
         digest = bytes_digest(data)
         self.log.append(data)
+        self.drafts.append(draft)
         if place is not None:
             self.chains[place.id] = (place.seq, digest)
         return draft.receipt, digest
