@@ -114,6 +114,7 @@ CHECKS = {
     "minimum": _is((int, float), lambda rule, value: value >= rule),
     "maximum": _is((int, float), lambda rule, value: value <= rule),
     "minItems": _is(list, lambda rule, value: len(value) >= rule),
+    "maxItems": _is(list, lambda rule, value: len(value) <= rule),
     "uniqueItems": _is(list, lambda _, value: all(item not in value[:at] for at, item in enumerate(value))),
     "minProperties": _is(dict, lambda rule, value: len(value) >= rule),
     "maxProperties": _is(dict, lambda rule, value: len(value) <= rule),
