@@ -36,7 +36,7 @@ lock: $(VENV)/.dev ## resolve requirements/ anew (UPGRADE=1 takes newer versions
 	@scripts/lock
 
 clean: ## remove .venv and everything built
-	@rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .peers build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The stamps: a second run installs nothing. The lock for development holds all of the lock for running, at the same

@@ -1,6 +1,7 @@
 """Rule sets of any size, of which at most 25 concern the tool in hand. Standard library only: both venvs read this.
 
 * `mixed`: navicert's language in its breadth: parameters, context, identity, signals, forbidden rules, MODIFY.
+* `whole`: what the language has besides: places, sequences, risk, constraints, limits on labels, intents.
 * `common`: only what both navicert and the peer can say, as neutral data; `as_navicert` and `as_agt` write it down.
 * The rules are such that an ordinary call satisfies none of them but the last, which permits, and has the lowest
   priority: all the rules about the tool are looked at before the answer is known.
@@ -92,6 +93,76 @@ def _about_the_tool() -> list[dict[str, Any]]:
         _rule("stored", 50, {"stored": {"categories": {"contains": "SECRET"}}}),
         _rule("evil", 100, {"destination": {"matches": r"[.@]evil\.example$"}}, forbidden=True),
         _rule("abroad", 50, {"parameters": {"region": {"ne": "eu"}, "kind": "full"}}),
+    ]
+    return [rule | {"match": {"tool": TOOL, "operation": OPERATION} | rule["match"]} for rule in rules]
+
+
+def whole(count: int) -> dict[str, Any]:
+    """Return a policy with so many rules of what `mixed` leaves out, as data for a YAML file."""
+    about = _of_the_rest()
+    about = [*about[: min(count, ABOUT_THE_TOOL) - 1], about[-1]]
+    ours = ["acme.example", "*.acme.example"]
+    return {
+        "policy": "bench",
+        "version": 1,
+        "posture": "declared_reads",
+        "organisation": ours,
+        "risk_limit": 50,
+        "destinations": [{"at": ours, "accepts": "CONFIDENTIAL"}, {"at": "partner.example", "accepts": "PUBLIC"}],
+        "intents": {"reporting": {"tools": ["report.*", "crm.*"], "accepts": "CONFIDENTIAL", "actions": 1000}},
+        "tools": {
+            NAME: {"effect": "send", "destination": "to", "content": "body", "resource": "path", "returns": "INTERNAL"},
+            "crm.query": {"effect": "read", "categories": ["records"], "returns": "INTERNAL"},
+        },
+        "rules": [*about, *(_elsewhere(index) for index in range(count - len(about)))],
+    }
+
+
+def _of_the_rest() -> list[dict[str, Any]]:
+    outside = {"destination": {"external": True}}
+    records = {"after": {"category": "records"}}
+    rules = [
+        _rule("nothing-out-after-records", 90, outside | records),
+        _rule("not-there", 100, {"destination": {"at": ["evil.example", "*.evil.example"]}}, forbidden=True),
+        _rule("only-there", 80, {"destination": {"not": {"at": ["acme.example", "*.acme.example"]}}}),
+        _rule("counted", 0, outside, decision="ALLOW", adds_risk=20),
+        _rule("checked", 80, {"not_after": {"tool": "crm", "operation": "query"}}),
+        _rule("not-after-payments", 80, {"after": {"effect": ["pay", "grant"]}}),
+        _rule("folders", 80, {"resource": {"not": {"under": ["/desk", "/srv/reports"]}}}),
+        _rule("text", 70, {"parameters": {"kind": {"not": {"type": "text"}}}}),
+        _rule("intent", 70, {"context": {"intent": {"ne": "reporting"}}}),
+        _rule("networks", 100, {"destination": {"at": ["127.0.0.0/8", "10.0.0.0/8", "::1"]}}, forbidden=True),
+        _rule("risky", 60, {"context": {"risk": {"ge": 40}}}, decision="STEP_UP", approvers=["ben"]),
+        _rule("own", 60, {"parameters": {"region": {"same": "identity.human"}}}),
+        _rule("both", 60, {"after": [{"tool": "crm", "within": "10m"}, {"effect": "execute"}]}),
+        _rule("keys", 60, {"parameters": {"path": {"under": ["/etc", "/root"]}}}),
+        _rule("site", 60, {"destination": {"at": ["https://api.partner.example/v2", "ann@partner.example"]}}),
+        _rule("recent-grants", 60, {"after": {"tool": "iam*", "within": "1h"}}),
+        _rule("separate", 60, {"separation": "host", "parameters": {"kind": "full"}}),
+        _rule("long", 1, {"parameters": {"limit": {"gt": 1000}}}, decision="ALLOW", adds_risk=5),
+        _rule("number", 60, {"parameters": {"limit": {"not": {"type": "integer"}}}}),
+        _rule("abroad", 60, outside | {"parameters": {"region": {"ne": "eu"}}}),
+        _rule("large", 60, {"rate": {"per": "agent", "above": 1_000_000, "window": "1h"}}),
+        _rule("strangers", 50, {"destination": {"external": True, "exists": True}, "after": {"effect": "read"}}),
+        _rule("never-twice", 50, {"after": {"tool": "report", "operation": "publish"}}),
+        _rule("drafts", 50, {"resource": {"under": "/desk/drafts"}, "content": {"contains": "draft"}}),
+        _rule(
+            "reports",
+            1,
+            {},
+            decision="ALLOW",
+            constraints={
+                "parameters": {
+                    "kind": {"in": ["summary", "full"]},
+                    "limit": {"gt": 0, "le": 1000},
+                    "subject": {"matches": "^[a-z0-9 -]+$"},
+                    "body": {"type": "text"},
+                },
+                "destination": {"at": ["acme.example", "partner.example"]},
+                "resource": {"under": "/desk"},
+                "rate": {"per": "human", "above": 1_000_000, "window": "1d"},
+            },
+        ),
     ]
     return [rule | {"match": {"tool": TOOL, "operation": OPERATION} | rule["match"]} for rule in rules]
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import rulesets
 import yaml
 
@@ -40,7 +41,12 @@ _SECOND = 1_000_000
 
 def written(policy: dict[str, Any]) -> str:
     """Return a policy as its YAML file."""
-    return yaml.safe_dump(policy, sort_keys=False)
+    return yaml.dump(policy, Dumper=_Plain, sort_keys=False)
+
+
+class _Plain(yaml.SafeDumper):
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True  # a policy has no anchors
 
 
 def compiled(policy: dict[str, Any]) -> CompiledPolicy:
@@ -49,9 +55,11 @@ def compiled(policy: dict[str, Any]) -> CompiledPolicy:
     return compile_policy(whole, policy_hash(whole))
 
 
-def input_of(arguments: dict[str, Any], *, pii: bool = False, roles: tuple[str, ...] = ("analyst",)) -> EvaluationInput:
+def input_of(
+    arguments: dict[str, Any], *, pii: bool = False, roles: tuple[str, ...] = ("analyst",), intent: str | None = None
+) -> EvaluationInput:
     """Return everything that one decision rests on, in a session that has already done ten things."""
-    claims = Claims(human="ana", agent="assistant", service="bench", roles=roles)
+    claims = Claims(human="ana", agent="assistant", service="bench", roles=roles, intent=intent)
     session = "ses_bench"
     context = begin(Opened(session_id=session, request=rulesets.REQUEST, claims=claims, salt="0" * 32, at=_START))
     name, value = rulesets.FACT
@@ -60,7 +68,7 @@ def input_of(arguments: dict[str, Any], *, pii: bool = False, roles: tuple[str, 
         at = _START + index * _SECOND
         common = {"action_id": f"act_{index}", "at": at}
         attempt = Attempt(
-            name="crm.query", digest="0" * 64, verdict=Verdict.ALLOW, owner="eng", entities=("acme",), **common
+            name="crm.query", digest="0" * 64, verdict=Verdict.ALLOW, owner="eng", risk=1, entities=("acme",), **common
         )
         context = accumulate(accumulate(context, attempt), Result(succeeded=True, labels=INTERNAL, **common))
     parameters = parameter_bytes(arguments)
@@ -151,6 +159,13 @@ def receipts(home: Path) -> dict[str, int]:
     """Return how many receipts of each kind stand in a store."""
     with sqlite3.connect(f"file:{home / 'store.db'}?mode=ro", uri=True) as store:
         return dict(store.execute("SELECT kind, count(*) FROM log GROUP BY kind"))
+
+
+def counted(given: EvaluationInput, policy: CompiledPolicy) -> EvaluationInput:
+    """Return the input with every count that the policy asks for: nothing so far."""
+    asked = policy.candidates(given.action.tool, given.action.operation).tallies
+    tallies = {f"{tally.kind}|{tally.per}|{tally.window_s}": 0 for tally in asked}
+    return msgspec.structs.replace(given, shared=msgspec.structs.replace(given.shared, tallies=tallies))
 
 
 def must_be(found: object, expected: object, what: str) -> None:

@@ -112,6 +112,34 @@ def outcomes(home: Home) -> list[tuple[bool, str | None]]:
 
 
 @pytest.mark.parametrize("way", ["open", "connect"])
+def test_a_session_has_its_intent_embedded_and_through_an_owner(way, tmp_path, up):
+    # seen to fail: with `intent` left out where the owner puts the peer into the claims
+    home = a_home(tmp_path / "home", policy=POLICY + "intents: {notes: {tools: [note.*]}, any: {tools: '*'}}\n")
+    if way == "connect":
+        up(home)
+    done: list[str] = []
+    with getattr(navicert, way)(home.folder) as guard:
+
+        @guard.tool("note.write", effect="write", content="text", returns="INTERNAL")
+        def write(text: str) -> None:
+            done.append(text)
+
+        @guard.tool("mail.send", effect="send", content="text", returns="PUBLIC")
+        def send(text: str) -> None:
+            done.append(text)
+
+        for intent, allowed in {"notes": [write], "any": [write, send], "other": [], None: []}.items():
+            with guard.session(request="write", human="ana", agent="bot", intent=intent):
+                for tool in (write, send):
+                    if tool in allowed:
+                        tool(f"{intent}")
+                    else:
+                        with pytest.raises(navicert.ActionDenied, match=r"intent|no part of"):
+                            tool(f"{intent}")
+    assert done == ["notes", "any", "any"]
+
+
+@pytest.mark.parametrize("way", ["open", "connect"])
 def test_one_program_is_governed_alike_embedded_and_through_an_owner(way, home, up):
     key = new_key("Ed25519")
     if way == "connect":

@@ -16,17 +16,30 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from navicert.core.accumulate import OTHER
 from navicert.core.builtin import supervision
 from navicert.core.canonical import Number, canonical_parameters
 from navicert.core.digest import rule_digest
 from navicert.model.action import Action, Effect, ToolProfile
 from navicert.model.authority import LADDER, Authority
-from navicert.model.context import Fact, SessionContext
+from navicert.model.context import Fact, SessionContext, Waiting, Walked
 from navicert.model.decision import Classification, Verdict
 from navicert.model.evaluation import EvaluationInput, SharedFacts
 from navicert.model.identity import ActionIdentity, Claims, Delegation
-from navicert.model.labels import WORST, Labels, Level
-from navicert.model.policy import Condition, Edit, Modification, Operator, PolicySet, Posture, Rule, Tally
+from navicert.model.labels import WORST, Labels, Level, Limit
+from navicert.model.policy import (
+    Condition,
+    Destination,
+    Earlier,
+    Edit,
+    Intent,
+    Modification,
+    Operator,
+    PolicySet,
+    Posture,
+    Rule,
+    Tally,
+)
 from navicert.model.signals import Signals
 
 NOW = 1_000_000_000_000
@@ -36,6 +49,44 @@ OPERANDS = (0, 1, 0.1, 99.5, 100, 101, 9_007_199_254_740_992)
 PLAIN = ("evil", "good", "evil@x.test", "bob@our.test", "a evil b", "Evil", "caf\u00e9", "cafe\u0301", "")
 ODD = ("EVIL", "\uff45vil", "ev\u200bil", "e\u0301vil", "\u202eevil", " evil", "stra\u00dfe", "\ufb01le", "12\u0664")
 PATHS = ("/etc/passwd", "../evil", "/desk/evil", "/desk/../etc", "desk/evil", "//desk", "/deskshop/x", "./x//evil", "")
+INSIDE = ("bob@our.test", "Ann@our.test", "ann@our.test; bob@sub.our.test", "http://our.test/x", "127.1", "our.test")
+OUTSIDE = ("x@evil.test", "ann@our.test, x@evil.test", "https://api.our.test.evil.test/v2", "8.8.8.8", "#support")
+PAGES = (
+    "https://api.our.test/v2/x",
+    "https://API.our.test/V2",
+    "http://api.our.test/v2",
+    "https://api.our.test/v2/../x",
+)
+UNREADABLE = (
+    "our.test@evil.test@x",
+    "https://our.test@evil.test/",
+    "\\\\our.test",
+    "caf\u00e9.our.test",
+    "s3://our.test",
+)
+ADDRESSES = (*INSIDE, *INSIDE, *OUTSIDE, *PAGES, *UNREADABLE, "010.0.0.1", "::1", "localhost", "\uff4four.test")
+FOLDERS = ("/desk", "/desk/reports", "desk", "/", ".", "/DESK")
+UNDER = (
+    "/desk/reports/x",
+    "/DESK/x",
+    "~/x",
+    "/desk/$HOME",
+    "/proc/self/x",
+    "desk/../../x",
+    "/\uff44esk/x",
+    "/desk/x/..",
+)
+AT = (
+    "our.test",
+    "*.our.test",
+    "ann@our.test",
+    "https://api.our.test/v2",
+    "127.0.0.0/8",
+    "8.0.0.0/8",
+    "::1",
+    "localhost",
+)
+TYPES = ("text", "number", "integer", "integer", "boolean", "list", "object")
 PATTERNS = ("evil", "(?i)evil", "^evil$", r"\d{2}", "our\\.test$", "[A-Z]")
 PARTS = ("evil", "Evil", "EVIL", "vi", "good", "bob@our.test", "@our.test", "caf\u00e9", "strasse", "file", "x")
 CATEGORIES = ("PII", "mail", "Money")
@@ -43,7 +94,7 @@ SPELLED = (*CATEGORIES, "pii", "PI", "\uff30II", "mon", "MAIL", "mail.in")  # ot
 LEVELS = tuple(level.name for level in Level)
 PEOPLE = ("ann", "bob", "cas")
 SUPERVISORS = ((), ("sue",), ("ann", "sue"))
-STANDS = (*(Authority.FULL,) * 6, *(Authority.NARROWED, Authority.SUPERVISED) * 2, *LADDER)  # mostly something may run
+STANDS = (*(Authority.FULL,) * 16, *(Authority.NARROWED, Authority.SUPERVISED) * 2, *LADDER)  # mostly something may run
 SCOPES = (("*",), ("mail.*",), ("mail.send", "pay.*"), ("crm.read",), ("mail.*", "crm.*", "pay.transfer"), ())
 
 MAIL = ToolProfile(
@@ -57,19 +108,20 @@ PROFILES = (MAIL, PAY, READ)
 
 ORDERED = (Operator.EQ, Operator.NE, Operator.LT, Operator.LE, Operator.GT, Operator.GE)
 LISTED = (Operator.IN, Operator.NOT_IN)
+PLACES = (Operator.AT, Operator.EXTERNAL)
 PARTIAL = (Operator.CONTAINS, Operator.STARTS_WITH, Operator.ENDS_WITH)
 EQUALITY = (Operator.EQ, Operator.NE)
 
 # ---------------------------------------------------------------------------------------------------------- parameters
 
-texts = st.sampled_from((*PLAIN, *PLAIN, *ODD, *PATHS))
+texts = st.sampled_from((*PLAIN, *PLAIN, *ODD, *PATHS, *UNDER, *ADDRESSES))
 numbers = st.sampled_from(NUMBERS).map(Number)
 scalars = st.one_of(texts, texts, numbers, st.booleans(), st.none())
 objects = st.fixed_dictionaries({}, optional={"city": st.one_of(texts, numbers, st.none()), "evil": scalars})
 lists = st.one_of(st.lists(texts, max_size=3), st.lists(texts, max_size=3), st.lists(scalars, max_size=2))
 nested = st.lists(st.one_of(objects, lists, scalars), max_size=2)
 values = st.one_of(texts, texts, numbers, scalars, lists, lists, nested, objects)
-_recipients = st.sampled_from((*PLAIN * 4, ODD[0], ODD[2]))
+_recipients = st.sampled_from((*PLAIN * 3, *ADDRESSES * 2, ODD[0], ODD[2]))
 _gaps = st.lists(st.none(), max_size=2)
 _several = st.lists(st.one_of(_recipients, _recipients, st.none()), max_size=3)
 recipients = st.one_of(_recipients, _recipients, _several, numbers, st.none(), _gaps, objects, nested)
@@ -81,7 +133,7 @@ parameters = st.fixed_dictionaries(
         "to": recipients,
         "cc": recipients,
         "body": st.one_of(texts, values),
-        "path": st.one_of(st.sampled_from(PATHS), values),
+        "path": st.one_of(st.sampled_from((*PATHS, *UNDER)), values),
         "amount": amounts,
         "fee": amounts,
         "meta": st.one_of(objects, values),
@@ -98,7 +150,12 @@ def _condition(
     """One condition on a field: an operator out of those that it may have, and a value that this operator may have."""
     operators, operands = draw(st.sampled_from(kinds))
     operator = draw(st.sampled_from(operators))
-    value = draw(st.lists(operands, min_size=1, max_size=2) if operator in LISTED else operands)
+    many = operator in (*LISTED, *PLACES, Operator.UNDER)
+    value = draw(
+        st.lists(operands, min_size=1, max_size=2, unique=not many or operator not in LISTED) if many else operands
+    )
+    if value == field:  # `same` compares with another field
+        value = "identity.human"
     negated = operator not in (Operator.NE, Operator.NOT_IN) and draw(st.sampled_from((False, False, True)))
     return Condition(field=field, operator=operator, value=value, negated=negated)
 
@@ -110,7 +167,13 @@ _number = (((*ORDERED, *LISTED), st.sampled_from(OPERANDS)),)
 _small = (((*ORDERED, *LISTED), st.integers(0, 3)),)
 _truth = ((EQUALITY, st.booleans()),)
 _exists = ((Operator.EXISTS,), st.booleans())
-_open = (*_text, _match, *_number, *_truth, _exists)
+_at = (PLACES, st.sampled_from(AT))
+_under = ((Operator.UNDER,), st.sampled_from(FOLDERS))
+_others = ("identity.human", "identity.agent", *(f"parameters.{name}" for name in ("to", "cc", "amount", "meta.city")))
+_same = ((Operator.SAME,), st.sampled_from(_others))
+_type = ((Operator.TYPE,), st.sampled_from(TYPES))
+_plain = (*_text, _match, *_number, *_truth, _exists)
+_open = (*_plain, _at, _at, _under, _same)
 
 
 def _listed(words: tuple[str, ...]) -> Any:
@@ -138,6 +201,9 @@ _fields: dict[str, Any] = {
     "context.categories": _listed(SPELLED),
     "context.request": (*_text, _match),
     "context.said": (*_text, _match),
+    "context.risk": _small,
+    "context.intent": (*_text, _exists, ((*EQUALITY, *LISTED), st.sampled_from(("support", "ops", "OPS")))),
+    "separation": (((*EQUALITY, *LISTED), st.sampled_from(("none", "user", "host"))),),
     "context.length": _small,
     "context.elapsed_s": (((*ORDERED, *LISTED), st.sampled_from((0, 59, 60, 61))),),
     "context.actions_last_minute": _small,
@@ -147,8 +213,8 @@ _fields: dict[str, Any] = {
     "context.attempts.pay.transfer": _small,
     "stored.level": (((*ORDERED, *LISTED), st.sampled_from(LEVELS)),),
     "stored.categories": _listed(SPELLED),
-    "identity.human": _text,
-    "identity.service": _text,
+    "identity.human": (*_text, _at),
+    "identity.service": (*_text, _exists),
     "identity.agent": (*_text, _match),
     "identity.roles": _texts(("evil", "admin")),
     "identity.scope": _texts(("*", "mail.*")),
@@ -163,15 +229,39 @@ _facts: dict[str, Any] = {
     "signals.words": _open,
 }
 _shapes: dict[str, Any] = {
-    f"parameters.{name}": _open for name in ("to", "body", "path", "amount", "meta", "meta.city", "*")
-} | {"destination": _open, "resource": _open, "amount": (*_number, *_number, _exists), "content": _open}
+    f"parameters.{name}": (*_open, _type) for name in ("to", "body", "path", "amount", "meta", "meta.city")
+} | {
+    "parameters.*": _plain,
+    "destination": (*_open, _at, _at),
+    "resource": (*_open, _under, _under),
+    "amount": (*_number, *_number, _exists),
+    "content": _open,
+}
+_past = {field: _fields[field] for field in ("tool", "operation", "effect", "category")}
 
 
 def _of(fields: dict[str, Any]) -> st.SearchStrategy[Condition]:
     return st.sampled_from(tuple(fields)).flatmap(lambda field: _condition(field, fields[field]))
 
 
-conditions = st.one_of(_of(_shapes), _of(_shapes), _of(_facts), _of(_facts), _of(_fields))
+_read: dict[str, Any] = {  # what reads texts and types, where it often finds some
+    "parameters.to": (_at, _type, _same),
+    "parameters.body": (_at, _type, _same),
+    "parameters.path": (_under, _type),
+    "parameters.meta": (_type, _type, _same),
+    "parameters.amount": (_type, _same),
+    "destination": (_at, _at, _same),
+    "resource": (_under, _same),
+    "content": (_at, _under),
+}
+constraints = st.one_of(_of(_shapes), _of(_read))
+conditions = st.one_of(_of(_read), _of(_shapes), _of(_shapes), _of(_facts), _of(_facts), _of(_fields))
+sequences = st.builds(
+    Earlier,
+    match=st.lists(_of(_past), min_size=1, max_size=2).map(tuple),
+    within_s=st.sampled_from((None, 60, 600)),
+    negated=st.booleans(),
+)
 
 # --------------------------------------------------------------------------------------------------------------- rules
 
@@ -195,14 +285,26 @@ modifications = st.one_of(
         value=st.sampled_from(("/desk", "/desk/", "desk", "/")),
     ),
 )
-labels = st.one_of(
-    st.builds(
-        Labels,
-        level=st.sampled_from(Level),
-        categories=st.sets(st.sampled_from(SPELLED), max_size=2).map(lambda names: tuple(sorted(names))),
-    ),
-    st.just(Labels()),
-    st.just(WORST),
+_categories = ((), ("PII",), ("mail",), ("PII", "mail"), ("pii",), ("PI", "mon"), ("mail.in", "\uff30II"))
+_labelled = tuple(Labels(level=level, categories=names) for level, names in product(Level, _categories))
+labels = st.sampled_from((*(Labels(),) * 20, *_labelled, *(WORST,) * 4))  # mostly something may go somewhere
+limits = st.builds(
+    Limit,
+    level=st.sampled_from((*Level, Level.RESTRICTED, Level.RESTRICTED)),
+    categories=st.sampled_from((None, None, (), ("PII",), ("PII", "mail", "pii"))),
+)
+_named = (("#support",), ("evil", "good"), ("bob@our.test", "x@evil.test"), ("Evil", "good", "a evil b"))
+_listed = st.sampled_from((*(("our.test",),) * 3, ("*.our.test", "our.test"), ("evil.test",), *((it,) for it in AT)))
+destinations = st.one_of(
+    st.builds(Destination, at=_listed, names=st.sampled_from(((), (), *_named)), accepts=limits),
+    st.builds(Destination, names=st.sampled_from(_named), accepts=limits),
+)
+intents = st.builds(
+    Intent,
+    name=st.sampled_from(("support", "ops")),
+    tools=st.sampled_from((("*",), ("*",), ("mail.*", "crm.*"), ("pay.transfer",))),
+    accepts=st.one_of(st.none(), limits),
+    actions=st.sampled_from((None, 1, 2, 5, 6)),
 )
 
 CLASSES = {
@@ -241,12 +343,19 @@ def rules(draw: st.DrawFn, number: int) -> Rule:
     waits = decision in (Verdict.STEP_UP, Verdict.DEFER)
     changes = st.lists(modifications, min_size=1, max_size=2, unique_by=lambda change: change.parameter)
     labelled = draw(st.booleans()) if decision is None else draw(st.integers(0, 9)) == 0
-    lowers = not labelled if decision is None else draw(st.integers(0, 9)) == 0
+    risky = draw(st.integers(0, 4)) == 0
+    lowers = not labelled and not risky if decision is None else draw(st.integers(0, 9)) == 0
+    bound = decision in (Verdict.ALLOW, Verdict.MODIFY, Verdict.STEP_UP) and draw(st.integers(0, 2)) == 0
     asked = decision is Verdict.STEP_UP or (decision is Verdict.DEFER and draw(st.booleans()))
     return Rule(
         id=f"r{number}",
         match=tuple(draw(conditions) for _ in range(draw(st.sampled_from((0, 0, 0, 1, 1, 2))))),
         tallies=(draw(tallies),) if draw(st.integers(0, 7)) == 0 else (),
+        after=tuple(draw(st.lists(sequences, max_size=2))) if draw(st.integers(0, 5)) == 0 else (),
+        constraints=tuple(draw(st.lists(constraints, max_size=2))) if bound else (),
+        limits=(draw(tallies),) if bound and draw(st.integers(0, 4)) == 0 else (),
+        adds_risk=draw(st.integers(1, 3)) if risky else 0,
+        shadow=decision is not None and draw(st.integers(0, 9)) == 0,
         decision=decision,
         classification=draw(st.sampled_from(CLASSES[decision])) if decision else Classification.STATIC,
         priority=draw(st.sampled_from((0, 1, 2))),
@@ -258,6 +367,12 @@ def rules(draw: st.DrawFn, number: int) -> Rule:
     )
 
 
+_seldom = st.sampled_from((False, False, False, True))
+_accepts = st.one_of(st.none(), st.none(), st.none(), limits)
+_destinations = st.lists(destinations, min_size=1, max_size=3)
+_intents = st.lists(intents, min_size=1, max_size=2, unique_by=lambda intent: intent.name)
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> PolicySet:
     """One policy set that would load."""
@@ -265,10 +380,13 @@ def policies(draw: st.DrawFn) -> PolicySet:
     return PolicySet(
         policy="small",
         version=1,
-        posture=draw(st.sampled_from(Posture)),
-        tools=tuple(PROFILES[index] for index in sorted(declared)),
-        rules=tuple(draw(rules(number)) for number in range(draw(st.sampled_from((0, 1, 2, 2, 3, 3, 4, 5, 6))))),
+        posture=draw(st.sampled_from((*Posture, Posture.DECLARED_TOOLS))),
+        tools=tuple(replace(PROFILES[index], accepts=draw(_accepts)) for index in sorted(declared)),
+        rules=tuple(draw(rules(number)) for number in range(draw(st.sampled_from((1, 2, 2, 3, 3, 4, 4, 5, 6))))),
         confidence_ppm=draw(st.sampled_from((0, 0, 600_000))),
+        destinations=tuple(draw(_destinations)) if draw(st.booleans()) else (),
+        intents=tuple(draw(_intents)) if draw(_seldom) else (),
+        risk_limit=draw(st.sampled_from((None, None, None, None, 0, 3, 4, 5, 6))),
         supervisors=draw(st.sampled_from(SUPERVISORS)),
     )
 
@@ -303,7 +421,7 @@ identities = _anywhere(
     human=("good", "EVIL"),
     agent=("evil", "\uff45vil", "good"),
     roles=((), ("evil",), ("admin", "EVIL")),
-    scope=(*(SCOPES[0],) * 18, *SCOPES),  # mostly wide enough
+    scope=(*(SCOPES[0],) * 60, *SCOPES),  # mostly wide enough
     delegation=((), (_link,), (_link, _link)),
     development=(False, True),
 )
@@ -321,6 +439,13 @@ sessions = _anywhere(
 )
 
 
+_done = st.dictionaries(
+    st.sampled_from(("mail.send", "pay.transfer", "crm.read", "web.search", OTHER)),
+    st.sampled_from((NOW, NOW - 60 * 10**6, NOW - 60 * 10**6 - 1, NOW - 600 * 10**6, NOW - 601 * 10**6)),
+    max_size=3,
+)
+
+
 @st.composite
 def contexts(draw: st.DrawFn) -> SessionContext:
     """The state of one session; `open` and `owner` are facts that are often missing, and sometimes in dispute."""
@@ -331,7 +456,13 @@ def contexts(draw: st.DrawFn) -> SessionContext:
         for name, value in seen.items()
         if value is not None
     )
-    session: SessionContext = replace(draw(sessions), facts=facts)
+    session: SessionContext = replace(
+        draw(sessions),
+        facts=facts,
+        walked=Walked(done=draw(_done), risk=draw(st.integers(0, 4))),
+        claims=Claims(intent=draw(st.sampled_from((*("support", "ops") * 4, "Support", None)))),
+        waiting=draw(st.sampled_from(((), (), (Waiting(handle="w-1", action_id="act-1", digest="0" * 64),)))),
+    )
     return session
 
 
@@ -361,16 +492,20 @@ def inputs(draw: st.DrawFn) -> EvaluationInput:
             parameters=draw(parameters),
             digest="0" * 64,
             submitted_at=NOW,
-            profile=draw(st.sampled_from((*(profile,) * 7, None))),
+            profile=draw(st.sampled_from((*(profile,) * 16, replace(profile, accepts=draw(limits)), None))),
         ),
         identity=draw(identities),
         context=draw(contexts()),
         labels=draw(labels),
         shared=SharedFacts(stored=draw(labels), tallies=draw(_tallied), authority=draw(st.sampled_from(STANDS))),
         signals=Signals(
-            values=draw(_signals), confidence_ppm=draw(st.sampled_from((None, None, 599_999, 600_000, 900_000)))
+            values=draw(_signals),
+            unknown=draw(st.sampled_from(({}, {}, {}, {"sensitive_level": "took too long"}, {"injection": "gone"}))),
+            labels=draw(labels) if draw(_seldom) else Labels(),
+            confidence_ppm=draw(st.sampled_from((None, None, 599_999, 600_000, 900_000))),
         ),
         now=NOW,
+        separation=draw(st.sampled_from(("none", "user", "host"))),
         facts=draw(st.one_of(st.just(()), _found)),
     )
 
@@ -387,3 +522,74 @@ def cases(draw: st.DrawFn) -> tuple[EvaluationInput, PolicySet]:
     hashes = (*answerable(policy), "0" * 64)
     answered = draw(st.one_of(st.just(()), st.just(hashes), st.lists(st.sampled_from(hashes), unique=True).map(tuple)))
     return replace(given, answered=answered), policy
+
+
+# --------------------------------------------------------------------------------------------- one thing, and no other
+
+_any_of_addresses = st.sampled_from(ADDRESSES)
+_typed = st.one_of(numbers, numbers, st.booleans(), objects, st.lists(st.sampled_from(PLAIN), max_size=2), st.none())
+_aimed = st.fixed_dictionaries(
+    {
+        "to": st.one_of(_any_of_addresses, st.lists(_any_of_addresses, max_size=2), st.none()),
+        "cc": st.sampled_from((None, None, "#support", "x@evil.test", "evil", "Evil", 1)),
+        "body": st.one_of(st.sampled_from((*PLAIN, *ADDRESSES)), _typed),
+        "path": st.one_of(st.sampled_from((*UNDER, *PATHS)), st.lists(st.sampled_from(UNDER), max_size=2), st.none()),
+        "meta": _typed,
+        "amount": numbers,
+    }
+).map(canonical_parameters)
+_asides = {
+    field: _fields[field]
+    for field in ("separation", "context.risk", "context.intent", "context.level", "identity.human")
+}
+_single = st.one_of(_of(_read), _of(_read), _of(_asides))
+
+
+@st.composite
+def narrow(draw: st.DrawFn) -> tuple[EvaluationInput, PolicySet]:
+    """One rule about one thing, with nothing in its way; or limits, with a rule that permits everything."""
+    profile = draw(st.sampled_from(PROFILES))
+    tool, _, operation = profile.tool.partition(".")
+    about = draw(st.sampled_from(("match", "match", "after", "constraints", "limits", "intents")))
+    restricts = about in ("match", "after") and draw(st.booleans())
+    change = (Modification(parameter="cc", edit=Edit.DROP), Modification(parameter="cc", edit=Edit.SET, value="good"))
+    rule = Rule(
+        id="one",
+        match=(draw(_single),) if about == "match" else (),
+        after=tuple(draw(st.lists(sequences, min_size=1, max_size=2))) if about == "after" else (),
+        constraints=tuple(draw(st.lists(_of(_read), min_size=1, max_size=2))) if about == "constraints" else (),
+        decision=Verdict.DENY if restricts else draw(st.sampled_from((Verdict.ALLOW, Verdict.ALLOW, Verdict.MODIFY))),
+    )
+    if rule.decision is Verdict.MODIFY:
+        rule = replace(rule, modifications=(draw(st.sampled_from(change)),))
+    policy = PolicySet(
+        policy="small",
+        version=1,
+        posture=Posture.DECLARED_TOOLS if restricts else Posture.DENY,
+        tools=(replace(profile, accepts=draw(_accepts)), *(each for each in PROFILES if each is not profile)),
+        rules=(rule,),
+        destinations=tuple(draw(_destinations)) if about == "limits" else (),
+        intents=tuple(draw(_intents)) if about == "intents" else (),
+    )
+    limited = about in ("limits", "intents", "match")
+    given = EvaluationInput(
+        action=Action(
+            action_id="act-1",
+            tool=tool,
+            operation=operation,
+            parameters=draw(_aimed),
+            digest="0" * 64,
+            submitted_at=NOW,
+        ),
+        identity=ActionIdentity(human="good", service="good", agent="EVIL", session="s-1", scope=("*",)),
+        context=draw(contexts()),
+        labels=draw(labels) if limited else Labels(),
+        shared=SharedFacts(stored=draw(labels) if about == "limits" and draw(_seldom) else Labels()),
+        signals=Signals(
+            unknown={"sensitive_level": "took too long"} if limited and draw(_seldom) else {},
+            labels=draw(labels) if about == "limits" and draw(_seldom) else Labels(),
+        ),
+        now=NOW,
+        separation=draw(st.sampled_from(("none", "user", "host"))),
+    )
+    return given, policy

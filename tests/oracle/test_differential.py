@@ -17,7 +17,7 @@ from navicert.core.builtin import supervision
 from navicert.core.canonical import decode_parameters, parameter_bytes
 from navicert.core.compile import compile_policy
 from navicert.core.digest import rule_digest
-from navicert.core.evaluate import evaluate, lowered
+from navicert.core.evaluate import evaluate, lowered, shadow
 from navicert.model.action import Action, ToolProfile
 from navicert.model.authority import LADDER, Authority
 from navicert.model.context import Fact, SessionContext
@@ -28,7 +28,7 @@ from navicert.model.labels import NOTHING, WORST, Labels, Level
 from navicert.model.policy import Condition, Edit, Modification, Operator, PolicySet, Posture, Rule, Tally
 from navicert.model.signals import Signals
 from oracle.oracle import Case, judge_fully
-from oracle.strategies import MAIL, NOW, PAY, READ, cases
+from oracle.strategies import MAIL, NOW, PAY, READ, cases, narrow
 
 EXAMPLES = int(os.environ.get("NAVICERT_ORACLE_EXAMPLES", "2000"))
 ALLOW, DENY, MODIFY, STEP_UP, DEFER = Verdict
@@ -57,6 +57,38 @@ def test_the_fast_decision_point_answers_as_the_oracle_does(case: tuple[Evaluati
 
 @patient
 @compared
+@given(case=narrow())
+def test_one_thing_is_judged_as_the_oracle_judges_it(case: tuple[EvaluationInput, PolicySet]) -> None:
+    given, policy = case
+    expected = judge_fully(given, policy)
+    event(expected[0])
+
+    decision = evaluate(given, compile_policy(policy))
+
+    assert expected == (decision.verdict, decision.effective), decision.reason
+
+
+@patient
+@compared
+@given(case=cases())
+def test_shadow_rules_are_recorded_as_what_the_oracle_says_with_them_in_force(
+    case: tuple[EvaluationInput, PolicySet],
+) -> None:
+    """Where none of them matches, or may match, nothing is recorded or what is decided anyhow."""
+    given, policy = case
+    in_force = replace(policy, rules=tuple(replace(rule, shadow=False) for rule in policy.rules))
+    tried = case_of(given, replace(policy, rules=tuple(replace(rule, shadow=not rule.shadow) for rule in policy.rules)))
+    concerned = tried.profile is not None and any(tried.matches(rule) is not False for rule in tried.rules)
+    event(f"concerned: {concerned}")
+
+    recorded = shadow(given, compile_policy(policy))
+
+    assert recorded is not None or not concerned
+    assert judge(given, in_force) == (recorded.verdict if recorded else judge(given, policy))
+
+
+@patient
+@compared
 @given(case=cases())
 def test_authority_is_lowered_by_every_rule_that_matches(case: tuple[EvaluationInput, PolicySet]) -> None:
     """A rule that only lowers restricts; whether an action is refused before the rules is another question."""
@@ -64,7 +96,7 @@ def test_authority_is_lowered_by_every_rule_that_matches(case: tuple[EvaluationI
     without = replace(policy, rules=(), posture=Posture.DECLARED_TOOLS, supervisors=("sue",))
     if judge_fully(given, without)[0] is DENY:
         return
-    states = [r.authority for r in policy.rules if r.authority and case_of(given, policy).matches(r)]
+    states = [r.authority for r in case_of(given, policy).rules if r.authority and case_of(given, policy).matches(r)]
 
     found = lowered(given, compile_policy(policy))
 
@@ -74,13 +106,13 @@ def test_authority_is_lowered_by_every_rule_that_matches(case: tuple[EvaluationI
 
 
 def case_of(given: EvaluationInput, policy: PolicySet) -> Case:
-    profile = next((tool for tool in policy.tools if tool.tool == given.action.name), given.action.profile)
-    return Case(given, profile)
+    return Case(given, policy)
 
 
 def asking(given: EvaluationInput, policy: PolicySet) -> list[Rule]:
     """The rules that ask where the answer is STEP_UP: the highest that match, without the answered; or the built-in."""
-    matching = [rule for rule in policy.rules if rule.decision and case_of(given, policy).matches(rule)]
+    case = case_of(given, policy)
+    matching = [rule for rule in case.rules if rule.decision and case.matches(rule)]
     top = [rule for rule in matching if rule.priority == max(other.priority for other in matching)]
     left = [rule for rule in top if rule.decision is STEP_UP and rule_digest(rule) not in given.answered]
     return left or [supervision(policy.supervisors)]

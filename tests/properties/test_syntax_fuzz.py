@@ -18,12 +18,21 @@ version: 3
 posture: declared_reads
 sticky: 2h
 confidence: 0.65
+risk_limit: 40
+organisation: [company.com, '*.company.com', ann@home.example, 10.0.0.0/8]
 tools:
   bank.pay: {effect: pay, destination: to, amount: sum, returns: {level: INTERNAL, categories: [FINANCIAL]}}
   mail.send:
     effect: send
     content: [subject, body]
     returns: PUBLIC
+    accepts: {level: CONFIDENTIAL, categories: []}
+destinations:
+  - {at: ['https://api.partner.example/v2', '::1/128'], accepts: INTERNAL}
+  - {in: ['#support'], at: company.com, accepts: {level: CONFIDENTIAL, categories: [PII]}}
+intents:
+  support: {tools: [crm.*, mail.send], accepts: INTERNAL, actions: 40}
+  'any work': {tools: '*'}
 facts:
   open: {file: /etc/change/calendar.json, at: /window~10, attempts: 5, every: 30s, within: 2s}
   rollout:
@@ -67,7 +76,24 @@ rules:
     modifications: [{parameter: sum, cap: 5}, {parameter: x, set: {b: 1, a: [2.5, null]}}, {parameter: y, drop: true}]
   - {id: three, set_context: {data_classification: RESTRICTED, categories: [PII]}}
   - {id: four, decision: DEFER, match: {category: mail}, approvers: [ann, requester], approvals: 1}
-  - {id: five, authority: suspended, match: {context: {denied: {gt: 4}}}}
+  - {id: five, authority: suspended, match: {context: {denied: {gt: 4}, risk: {ge: 10}, intent: {exists: false}}}}
+  - id: six
+    decision: ALLOW
+    adds_risk: 3
+    shadow: true
+    match:
+      separation: [user, host]
+      destination: {external: false}
+      content: {not: {external: true}}
+      parameters: {url: {not: {at: 127.0.0.0/8}}, path: {under: [/desk/reports, tmp]}, to: {same: identity.human}}
+      after: [{tool: crm, operation: query}, {effect: read, within: 10m}]
+      not_after: {category: [fraud, check], tool: f*}
+    constraints:
+      parameters: {currency: {in: [EUR, USD]}, memo: {type: text}, b.c: {same: parameters.a.b}}
+      destination: {at: company.com}
+      amount: {gt: 0, le: 500}
+      rate: {per: human, above: 20, window: 1h}
+      total: {per: destination, above: 2000.5, window: 1d}
 """
 
 TOKENS = sorted({

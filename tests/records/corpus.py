@@ -65,6 +65,7 @@ rules:
     match: {{tool: ops, operation: rollout, context: {{facts: {{window_open: true}}}}}}
     decision: ALLOW
   - {{id: drain, match: {{tool: ops, operation: drain}}, decision: DEFER, approvers: [dave], timeout: 1h}}
+  - {{id: ask-first, match: {{effect: send}}, decision: STEP_UP, approvers: [carol], priority: 20, shadow: true}}
   - {{id: trap, match: {{tool: ops, operation: wipe}}, decision: DENY, authority: narrowed}}
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from navicert.cli.terminal import Terminal, pad
-from navicert.cli.view import View, labels_word, resolution_text, value_text
+from navicert.cli.view import View, labels_word, resolution_text, shadow_text, value_text
 from navicert.core.inert import brief
 
 LONGEST: Final = 600
@@ -30,6 +30,7 @@ def show_action(out: Terminal, document: dict[str, Any]) -> None:
             ("class", f"{decision['classification']}, {decision['reason_code']}"),
             ("policy", f"{part['id']} version {part['version']}"),
             ("", f"sha256 {part['hash']}"),
+            ("in shadow", brief(shadow_text(decision), 240)),
             *_resolved(receipts),
             ("now", brief(_now(document["state"], last, document["action_id"]), 240)),
         ]

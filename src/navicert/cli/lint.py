@@ -56,7 +56,7 @@ def policy_text(file: Path | None, home: str | None) -> tuple[Path, str]:
         place, config = home_of(home)
         file = place.folder / config.policy
     try:
-        return file, file.read_text(encoding="utf-8")
+        return file, file.read_bytes().decode()  # as it stands: the reader judges its line ends
     except OSError as error:
         why = str(error.strerror).lower()
     except UnicodeDecodeError:

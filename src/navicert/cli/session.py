@@ -93,8 +93,10 @@ def _show(out: Terminal, document: dict[str, Any]) -> None:
                 *[("and then", brief(text, 240)) for text in document["said"]],
                 ("for", brief(f"{item['human']}, through agent {item['agent']}", 160)),
                 ("may use", brief(", ".join(document["scope"]), 240)),
+                ("intent", brief(item["intent"] or "", 120)),
                 ("parent", item["parent"] or ""),
                 ("carries", item["labels"]),
+                ("risk", f"{item['risk']} points" if item["risk"] else ""),
                 ("facts", brief("; ".join(facts), 300)),
                 ("open", ", ".join(item["open"])),
                 ("context", f"{chain['length']} entries, head {chain['head'][:16]}: {sound}"),
@@ -108,7 +110,7 @@ def _show(out: Terminal, document: dict[str, Any]) -> None:
 
 
 def _row(out: Terminal, receipt: View, outcome: View | None, labels: str) -> None:
-    from navicert.cli.view import call_text, labels_word, resolution_text
+    from navicert.cli.view import call_text, labels_word, resolution_text, shadow_text
 
     action, decision, wait = receipt["action"], receipt["decision"], receipt["wait"]
     how = resolution_text(receipt)
@@ -129,6 +131,8 @@ def _row(out: Terminal, receipt: View, outcome: View | None, labels: str) -> Non
         notes.append(f"gave back {labels_word(outcome['execution'])}")
     if wait is not None and (not how or decision["verdict"] in {"STEP_UP", "DEFER"}):
         notes.append(f"held as {wait['handle']} until {wait['deadline'][11:16]} UTC")
+    if decision["shadow"] is not None and decision["shadow"]["verdict"] != decision["verdict"]:
+        notes.append(f"in shadow: {shadow_text(decision)}")
     for note in notes:
         for line in wrap(inert(note), out.width - 23):
             out.say(out.style(f"{'':23}{line}", "dim"))

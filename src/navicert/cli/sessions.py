@@ -61,11 +61,13 @@ def summary(context: SessionContext) -> dict[str, Any]:
         "human": context.claims.human,
         "agent": context.claims.agent,
         "request": context.request,
+        "intent": context.claims.intent,
         "actions": tried,
         "refused": tried - permitted,
         "verdicts": context.verdicts,
         "labels": context.labels.words(),
         "level": context.labels.level.name,
         "categories": ["*"] if context.labels.everything else list(context.labels.categories),
+        "risk": context.walked.risk,
         "open": [item.action_id for item in context.open],
     }

@@ -62,6 +62,7 @@ def describe_status(home: Home, config: Config) -> dict[str, Any]:
             "hash": compiled.hash,
             "posture": policy.posture.value,
             "rules": sum(not rule.id.startswith(PREFIX) for rule in policy.rules),  # as in the file
+            "shadow": sum(rule.shadow for rule in policy.rules),
             "tools": len(policy.tools),
         }
     except PolicyError as error:
@@ -136,7 +137,8 @@ def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
         out.say(f"  {out.mark('error', 'the policy file does not load')}")
         out.text(policy["error"], 4)
     else:
-        rules = f"{policy['rules']} rules, posture {policy['posture']}"
+        shadow = f" ({policy['shadow']} in shadow)" if policy["shadow"] else ""
+        rules = f"{policy['rules']} rules{shadow}, posture {policy['posture']}"
         out.fields([("policy", f"{policy['id']} version {policy['version']}, {rules}, sha256 {policy['hash'][:16]}")])
         if force is not None and force["hash"] != policy["hash"]:
             then = "a running guard takes it up at its next action"

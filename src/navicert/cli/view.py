@@ -109,7 +109,16 @@ def _decision(part: DecisionPart, hidden: dict[str, Any]) -> View:
         "reason": hidden.get(REASON),
         "policy": msgspec.to_builtins(part.policy),
         "evaluated": hidden.get(EVALUATED),
+        "shadow": None
+        if part.shadow is None
+        else {"verdict": part.shadow.result, "rules": [plain(rule) for rule in part.shadow.rules]},
     }
+
+
+def shadow_text(decision: View) -> str:
+    """Return what the shadow rules would have had decided: `DENY by no-mail`; empty where none concerns the action."""
+    shadow = decision["shadow"]
+    return f"{shadow['verdict']} by {', '.join(shadow['rules']) or 'no rule'}" if shadow else ""
 
 
 def _wait(part: DeferralPart, hidden: dict[str, Any]) -> View:

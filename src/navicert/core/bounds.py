@@ -15,6 +15,7 @@ from navicert.core.compile import CompiledPolicy
 from navicert.core.fields import Subject, role_values
 from navicert.core.kleene import FALSE, TRUE
 from navicert.core.scope import in_scope
+from navicert.model.action import Effect
 from navicert.model.decision import Classification, Decision, Verdict
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.labels import Labels, Level, Limit
@@ -60,6 +61,8 @@ def limits_on(policy: CompiledPolicy, subject: Subject) -> list[tuple[str, Limit
                     if value in names or (address is not None and inside(address) is True)
                 ]
                 found += [("the destination", limit) for limit in listed or [UNLISTED]]
+        if profile.effect is Effect.SEND and not role_values(profile, "destination", subject.parameters):
+            found.append((f"`{profile.tool}`, which names no destination,", UNLISTED))
     return found
 
 
@@ -87,7 +90,10 @@ def _beyond_intent(given: EvaluationInput, policy: CompiledPolicy) -> Decision |
         return _deny("intent_unknown", f"{said}; it is one of {', '.join(item.name for item in policy.policy.intents)}")
     if not in_scope(given.action.name, intent.tools):
         return _deny("outside_intent", f"`{given.action.name}` is no part of `{intent.name}`")
-    if intent.actions is not None and sum(given.context.counts.values()) >= intent.actions:
+    before = sum(given.context.counts.values())
+    if any(wait.action_id == given.action.action_id for wait in given.context.waiting):
+        before -= 1  # it is judged again, and was counted when it came
+    if intent.actions is not None and before >= intent.actions:
         return _deny("intent_length", f"`{intent.name}` takes at most {intent.actions} actions")
     if intent.accepts is not None:
         return _unless(

@@ -353,6 +353,10 @@ def check_folder(pattern: str) -> str | None:
 
 def _path(text: str) -> str | None:
     """Return the path without `.`, `..` and double slashes; None where it is not certain which one is meant."""
+    return _short_path(text) if len(text) <= _KEPT else _plain(text)
+
+
+def _plain(text: str) -> str | None:
     if not 0 < len(text) <= LONGEST or not text.isprintable() or text != text.strip() or text[0] in "~-":
         return None
     if any(mark in text for mark in "\\%$`{*?[") or _forged(text, "./~\\%$`{*?[:"):
@@ -361,6 +365,9 @@ def _path(text: str) -> str | None:
         return None  # a URL, a drive, a path on another machine
     path = posixpath.normpath("/" + text.lstrip("/") if text[0] == "/" else text)
     return None if path.partition("/")[0] == ".." else path
+
+
+_short_path = lru_cache(maxsize=4096)(_plain)
 
 
 def _inside(path: str | None, folder: str) -> bool | None:

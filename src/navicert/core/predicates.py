@@ -45,27 +45,29 @@ def all_of(predicates: list[Predicate]) -> Predicate:
     return lambda subject: every(predicate(subject) for predicate in predicates)
 
 
-def condition_of(condition: Condition, *, restricting: bool) -> Predicate:
-    """Return what tells whether a condition holds."""
+def condition_of(condition: Condition, *, restricting: bool, without: int | None = None) -> Predicate:
+    """Return what tells whether a condition holds. without: the answer where there is no value, in place of its own."""
     get = getter(condition.field)
     operator, inverted = plain_of(condition.operator)
     negated = condition.negated is not inverted
+    absent = without if without is not None else TRUE if negated and restricting else FALSE
     match operator:
         case Operator.EXISTS:
             return _exists(get, wanted=bool(condition.value) is not negated)
         case Operator.TYPE:
-            return _typed(get, str(condition.value), negated=negated, restricting=restricting)
+            return _typed(get, str(condition.value), negated=negated, absent=absent)
         case Operator.SAME:
-            return _same(get, str(condition.value), negated=negated, restricting=restricting)
+            return _same(get, str(condition.value), negated=negated, restricting=restricting, absent=absent)
         case Operator.AT | Operator.EXTERNAL | Operator.UNDER:
-            return _places(get, condition, restricting=restricting)
+            return _places(get, condition, restricting=restricting, absent=absent)
     if condition.field in {"context.categories", "stored.categories"}:
         return _category(get, operator, condition.value, negated=negated, restricting=restricting)
     if operator is Operator.CONTAINS and condition.field.partition(".")[0] not in {"parameters", *ROLES}:
         return _has(get, condition.value, negated=negated, restricting=restricting)
     if condition.field == "parameters.*":
         get = _alike(get, condition.value)
-    return _judged_singly(get, operator, condition.value, negated=negated, restricting=restricting)
+    one = _one(operator, condition.value, negated=negated, restricting=restricting)
+    return _judged(get, one, restricting=restricting, absent=absent)
 
 
 def _alike(get: Callable[[Subject], Any], expected: Any) -> Callable[[Subject], Any]:
@@ -88,17 +90,8 @@ def _as_text(value: Any) -> str:
     return value if type(value) is str else msgspec.json.encode(value).decode()
 
 
-def _judged_singly(
-    get: Callable[[Subject], Any], operator: Operator, expected: Any, *, negated: bool, restricting: bool
-) -> Predicate:
-    """The test of one value; of several, each by itself."""
-    one = _one(operator, expected, negated=negated, restricting=restricting)
-    return _judged(get, one, negated=negated, restricting=restricting)
-
-
-def _judged(get: Callable[[Subject], Any], one: Test, *, negated: bool, restricting: bool) -> Predicate:
-    """One value that passes is enough to restrict, all are needed to permit."""
-    absent = TRUE if negated and restricting else FALSE
+def _judged(get: Callable[[Subject], Any], one: Test, *, restricting: bool, absent: int) -> Predicate:
+    """Each value by itself: one that passes is enough to restrict, all are needed to permit."""
     enough, otherwise = (TRUE, FALSE) if restricting else (FALSE, TRUE)
 
     def predicate(subject: Subject) -> int:
@@ -161,7 +154,7 @@ TYPES: Final = tuple(_TYPES)
 """The operands of `type`."""
 
 
-def _typed(get: Callable[[Subject], Any], expected: str, *, negated: bool, restricting: bool) -> Predicate:
+def _typed(get: Callable[[Subject], Any], expected: str, *, negated: bool, absent: int) -> Predicate:
     kinds = _TYPES[expected]
 
     def predicate(subject: Subject) -> int:
@@ -169,26 +162,29 @@ def _typed(get: Callable[[Subject], Any], expected: str, *, negated: bool, restr
         if value is UNKNOWN:
             return UNDETERMINED
         if value is ABSENT:
-            return TRUE if negated and restricting else FALSE
+            return absent
         return TRUE if (type(value) in kinds) is not negated else FALSE
 
     return predicate
 
 
-def _same(get: Callable[[Subject], Any], field: str, *, negated: bool, restricting: bool) -> Predicate:
+def _same(get: Callable[[Subject], Any], field: str, *, negated: bool, restricting: bool, absent: int) -> Predicate:
     """`same`: equal to another field, which must have one value of its own."""
     other = getter(field)
 
     def predicate(subject: Subject) -> int:
-        expected = other(subject)
+        value, expected = get(subject), other(subject)
+        if value is ABSENT or (type(value) is Many and not value):
+            return absent
         if expected in (ABSENT, UNKNOWN, "") or type(expected) in {Many, dict}:
             return UNDETERMINED
-        return _judged_singly(get, Operator.EQ, expected, negated=negated, restricting=restricting)(subject)
+        one = _one(Operator.EQ, expected, negated=negated, restricting=restricting)
+        return _judged(get, one, restricting=restricting, absent=absent)(subject)
 
     return predicate
 
 
-def _places(get: Callable[[Subject], Any], condition: Condition, *, restricting: bool) -> Predicate:
+def _places(get: Callable[[Subject], Any], condition: Condition, *, restricting: bool, absent: int) -> Predicate:
     patterns: Any = condition.value
     turned = condition.negated is not (condition.operator is Operator.EXTERNAL)
     loosely = restricting and not turned  # in either case; what must be outside is outside as it stands
@@ -203,7 +199,7 @@ def _places(get: Callable[[Subject], Any], condition: Condition, *, restricting:
         found = inside(value) if type(value) is kind else None
         return UNDETERMINED if found is None else TRUE if found is not turned else FALSE
 
-    return _judged(get, one, negated=condition.negated, restricting=restricting)
+    return _judged(get, one, restricting=restricting, absent=absent)
 
 
 def _addressed(get: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
@@ -318,12 +314,7 @@ def tally_of(tally: Tally) -> Predicate:
 
 def constraint_of(condition: Condition) -> Predicate:
     """Return what tells whether a constraint holds: of every value there is; what is left out breaks none."""
-    get = getter(condition.field)
-    holds = condition_of(condition, restricting=False)
-    if condition.operator is Operator.EXISTS:
-        return holds
-    none = (ABSENT,) if condition.operator is Operator.TYPE else (ABSENT, ())  # an empty list has no value to judge
-    return lambda subject: TRUE if get(subject) in none else holds(subject)
+    return condition_of(condition, restricting=False, without=TRUE)
 
 
 class _Past:

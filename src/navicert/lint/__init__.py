@@ -10,6 +10,7 @@ from __future__ import annotations
 from navicert.lint.book import SEVERITY, Book, Finding
 from navicert.lint.bounds import bounds
 from navicert.lint.holes import holes
+from navicert.lint.limits import limits
 from navicert.lint.people import people
 from navicert.lint.reach import names, reach
 from navicert.model.policy import PolicySet
@@ -21,5 +22,5 @@ __all__ = ["SEVERITY", "Finding", "lint"]
 def lint(policy: PolicySet, spans: Spans) -> tuple[Finding, ...]:
     """Return what is found about a policy set as `read_policy` returned it, in file order."""
     book = Book(policy, spans)
-    found = [each for check in (reach, names, bounds, holes, people) for each in check(book)]
+    found = [each for check in (reach, names, bounds, holes, people, limits) for each in check(book)]
     return tuple(sorted(found, key=lambda item: (item.line, item.column, item.code)))

@@ -16,15 +16,17 @@ from navicert.core.text import normal_form
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.decision import Classification, Verdict
 from navicert.model.policy import Condition, Operator, PolicySet, Rule
-from navicert.model.value import Value
+from navicert.model.value import Json, Value
 from navicert.syntax import Spans
 
 SEVERITY: Final[Mapping[str, str]] = {
     "NV101": "warning", "NV102": "error", "NV103": "warning", "NV104": "warning",
+    "NV105": "warning", "NV106": "error",
     "NV111": "note", "NV112": "warning", "NV113": "warning", "NV114": "note", "NV115": "warning",
     "NV121": "warning", "NV122": "note", "NV123": "note",
-    "NV131": "warning", "NV132": "warning", "NV133": "warning", "NV134": "warning",
+    "NV131": "warning", "NV132": "warning", "NV133": "warning", "NV134": "warning", "NV135": "note",
     "NV141": "warning", "NV142": "error", "NV143": "note", "NV144": "note", "NV145": "error",
+    "NV151": "warning", "NV152": "warning", "NV153": "note",
 }  # fmt: skip
 """Code → severity. Errors and warnings are findings for the exit code; a note is for people alone."""
 
@@ -52,7 +54,7 @@ class Book:
         self.policy = policy
         self.spans = spans
         self.profiles: dict[str, ToolProfile] = {item.tool: item for item in policy.tools}
-        self.deciding = [rule for rule in policy.rules if rule.decision is not None]
+        self.deciding = [rule for rule in policy.rules if rule.decision is not None and not rule.shadow]
         self._effects = {rule.id: self._effects_of(rule) for rule in policy.rules}
         self._names = {
             rule.id: [None if (names := listed(rule, field)) is None else _folded(names) for field in sorted(NAMES)]
@@ -125,10 +127,10 @@ def inverted(item: Condition) -> bool:
     return item.negated is not (item.operator in _OPPOSITE)
 
 
-def holds(item: Condition, text: str) -> bool:
-    """Tell whether a condition holds of a text as it stands."""
+def holds(item: Condition, value: Json) -> bool:
+    """Tell whether a condition holds of one value as it stands; raises `KeyError` for an operator without a test."""
     test = test_of(_OPPOSITE.get(item.operator, item.operator), item.value)
-    return (test(text) == TRUE) is not inverted(item)
+    return (test(value) == TRUE) is not inverted(item)
 
 
 def listed(rule: Rule, field: str) -> frozenset[str] | None:
@@ -150,9 +152,10 @@ def full_names(rule: Rule) -> frozenset[str]:
 
 def implies(one: Rule, other: Rule) -> bool:
     """Tell whether `other` certainly matches every action that `one` matches (tools spelled as `one` spells them)."""
-    if permits(other) and not permits(one) and any(item.field not in NAMES for item in other.match):
+    if permits(other) and not permits(one) and (other.after or any(item.field not in NAMES for item in other.match)):
         return False  # the one reads a condition more widely than the other
-    return set(other.tallies) <= set(one.tallies) and all(_follows(one, item) for item in other.match)
+    past = all(item in one.after for item in other.after)
+    return past and set(other.tallies) <= set(one.tallies) and all(_follows(one, item) for item in other.match)
 
 
 def _follows(rule: Rule, wanted: Condition) -> bool:

@@ -25,12 +25,24 @@ def bounds(book: Book) -> Iterator[Finding]:
             write="`posture: declared_reads` or `deny`, and a rule for what should pass; nothing, while you observe",
         )
     for rule in book.deciding:
-        if rule.decision is Verdict.ALLOW and _unbounded(rule) and not book.over(rule):
+        if rule.decision is Verdict.ALLOW and _unbounded(book, rule) and not book.over(rule):
             yield from _wide(book, rule)
 
 
-def _unbounded(rule: Rule) -> bool:
-    return not rule.tallies and all(item.field in _OF_THE_TOOL for item in rule.match)
+def _unbounded(book: Book, rule: Rule) -> bool:
+    bounded = rule.tallies or rule.after or rule.constraints or rule.limits or _labelled(book, rule)
+    return not bounded and all(item.field in _OF_THE_TOOL for item in rule.match)
+
+
+def _labelled(book: Book, rule: Rule) -> bool:
+    """Tell whether a limit on labels stands over all that the rule permits, and that is nothing but sending."""
+    tools = [book.profiles.get(name) for name in full_names(rule)]
+    return bool(tools) and all(
+        item is not None
+        and item.effect is Effect.SEND
+        and (item.accepts is not None or (item.destination and book.policy.destinations))
+        for item in tools
+    )
 
 
 def _wide(book: Book, rule: Rule) -> Iterator[Finding]:
@@ -46,7 +58,7 @@ def _wide(book: Book, rule: Rule) -> Iterator[Finding]:
             "decision",
             f"this rule permits every call with the effect {acting}, whatever its parameters and the context",
             why="a misled agent may do it with any destination or amount, as often as it likes, after reading anything",
-            write="a condition on `destination`, `amount`, `parameters` or `context`; or over it a rule with `rate`",
+            write="`constraints`; a condition on `destination`, `amount` or `context`; or over it a rule with `rate`",
         )
     else:
         yield book.finding(

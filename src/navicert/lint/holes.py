@@ -16,12 +16,16 @@ _HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _ADDRESS: Final = re.compile(rf"(?:[^@/\s]*@|[a-z]+://)?(?:{_HOST.pattern})")
 _DOT: Final = re.compile(r"(?<=[A-Za-z0-9])\.(?=[a-z]{2,}(?:$|[$/:|)]|\\z))")
 _OTHER: Final = "evil.example"
+_REAL: Final = "signals.path_"
 
 
 def holes(book: Book) -> Iterator[Finding]:
     """Find paths that `..` leads out of, and destinations that a rule permits besides those that are meant."""
     careful = [rule for rule in book.policy.rules if _looks_for_dots(rule)]
+    looking = [rule for rule in book.policy.rules if any(item.field.startswith(_REAL) for item in rule.match)]
     for rule in book.policy.rules:
+        if not any(other is rule or book.meet(rule, other) for other in looking):
+            yield from _links(book, rule)
         for item in rule.match:
             if _is_path(book, rule, item) and not any(other is rule or book.meet(rule, other) for other in careful):
                 yield _dots(book, rule, item)
@@ -72,6 +76,20 @@ def _dots(book: Book, rule: Rule, item: Condition) -> Finding:
         + ("outside the folder that the rule is about" if leads_out else "in the folder without the rule noticing"),
         write="`not: {contains: '..'}` beside it in a rule that permits, or a DENY for `{contains: '..'}`",
     )
+
+
+def _links(book: Book, rule: Rule) -> Iterator[Finding]:
+    for part, items in (("match", rule.match), ("constraints", rule.constraints)):
+        for item in items:
+            if item.operator is Operator.UNDER:
+                yield book.finding(
+                    "NV135",
+                    rule,
+                    f"{part}.{item.field}",
+                    "`under` judges the text of the path: a link in the folder leads wherever it likes",
+                    why="who can make links there, reaches other files by a path that passes",
+                    write="a DENY over it for `signals: {path_real: {not: {under: …}}}`; nothing, where nobody does",
+                )
 
 
 # -------------------------------------------------------------------------------------------------------- destinations

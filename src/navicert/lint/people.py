@@ -75,6 +75,6 @@ def _resolved(book: Book, rule: Rule) -> bool:
     facts = {f"context.facts.{fact.name}" for fact in book.policy.facts}
     return any(
         other.approvers or any(item.field in facts for item in other.match)
-        for other in book.deciding
+        for other in (rule, *book.deciding)
         if other is rule or (other.decision is Verdict.DEFER and other.priority == rule.priority)
     )

@@ -7,18 +7,24 @@ from difflib import get_close_matches
 from typing import Final
 
 from navicert.core.fields import ROLES
-from navicert.lint.book import Book, Finding, full_names, holds, implies, inverted, listed, permits, shown
+from navicert.core.text import normal_form
+from navicert.lint.book import NAMES, Book, Finding, full_names, holds, implies, inverted, listed, permits, shown
+from navicert.model.action import ToolProfile
 from navicert.model.decision import Classification
-from navicert.model.policy import Operator, Rule
+from navicert.model.policy import Condition, Operator, Rule
 
 MEASURED: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("protected", "sensitive_categories", "sensitive_level"), ""),
+    **dict.fromkeys(("protected", "sensitive_categories", "sensitive_level", "cedar_policies"), ""),
     **dict.fromkeys(
         ("sql_kinds", "sql_statements", "sql_writes", "sql_tables", "sql_functions", "sql_unbounded"), "sql"
     ),
+    **dict.fromkeys(("path_real", "path_linked"), "files"),
     **dict.fromkeys(("shell_programs", "shell_writes", "shell_inline_code", "shell_dynamic", "shell_parsed"), "shell"),
 }
 """The signals that the built-in detectors give → the category of the tools for which they do; empty: for all."""
+_WITHOUT_TEST: Final = frozenset(
+    {Operator.EXISTS, Operator.TYPE, Operator.SAME, Operator.AT, Operator.EXTERNAL, Operator.UNDER}
+)
 _FACTS: Final = "context.facts."
 _SIGNALS: Final = "signals."
 
@@ -44,6 +50,9 @@ def reach(book: Book) -> Iterator[Finding]:
                 yield _conflicting(book, rule, other)
     for rule in book.policy.rules:
         yield from _idle(book, rule)
+        yield from _past(book, rule)
+        if permits(rule):
+            yield from _contradicting(book, rule)
 
 
 def _shadows(book: Book, other: Rule, rule: Rule) -> bool:
@@ -62,7 +71,8 @@ def _stands_before(book: Book, one: Rule, other: Rule) -> bool:
 
 def _shadowed(book: Book, rule: Rule, first: Rule) -> Finding:
     rank = "is forbidden" if first.classification is Classification.FORBIDDEN else f"has priority {first.priority}"
-    rest = "; what else it says (`set_context`, `authority`) still counts" if rule.set_context or rule.authority else ""
+    more = rule.set_context or rule.authority or rule.adds_risk
+    rest = "; what else it says (`set_context`, `authority`, `adds_risk`) still counts" if more else ""
     return book.finding(
         "NV101",
         rule,
@@ -119,27 +129,77 @@ def _idle(book: Book, rule: Rule) -> Iterator[Finding]:
             )
         elif item.field in ROLES and item.operator is not Operator.EXISTS and not _plays(book, tools, item.field):
             certain = "always holds" if inverted(item) and not permits(rule) else "never holds"
-            yield _without(book, rule, item.field, certain)
-    for tally in rule.tallies:
-        if tally.kind == "total" and not _plays(book, tools, "amount"):
-            yield _without(book, rule, "total", "is never determined")
+            yield _without(book, rule, f"match.{item.field}", certain)
+    for item in rule.constraints:
+        if item.field in ROLES and item.operator is not Operator.EXISTS and not _plays(book, tools, item.field):
+            yield _without(book, rule, f"constraints.{item.field}", "bounds nothing")
+    for part, tallies in (("match", rule.tallies), ("constraints", rule.limits)):
+        if any(tally.kind == "total" for tally in tallies) and not _plays(book, tools, "amount"):
+            yield _without(book, rule, f"{part}.total", "is never determined")
 
 
 def _plays(book: Book, tools: frozenset[str], role: str) -> bool:
     return any(getattr(book.profiles[name], role) for name in tools)
 
 
-def _without(book: Book, rule: Rule, field: str, certain: str) -> Finding:
+def _without(book: Book, rule: Rule, way: str, certain: str) -> Finding:
+    field = way.rpartition(".")[2]
     role = "amount" if field == "total" else field
     tools = shown(full_names(rule))
     return book.finding(
         "NV103",
         rule,
-        f"match.{field}",
+        way,
         f"this condition {certain}: `tools` names no parameter of {tools} as its `{role}`",
         why="a profile in `tools` replaces the one in code, roles included: the condition looks at nothing",
         write=f"add `{role}: PARAMETER` to the tool in `tools`, or ask for the parameter itself under `parameters`",
     )
+
+
+def _past(book: Book, rule: Rule) -> Iterator[Finding]:
+    """Find what must have been done before, and no tool of this file does."""
+    for earlier in rule.after:
+        shape = [item for item in earlier.match if item.field not in NAMES]
+        if shape and not any(all(_could(item, tool) for item in shape) for tool in book.policy.tools):
+            word, certain = ("not_after", "is never false") if earlier.negated else ("after", "never holds")
+            asked = " and ".join(f"`{item.field}`" for item in shape)
+            yield book.finding(
+                "NV105",
+                rule,
+                f"match.{word}",
+                f"`{word}` {certain}: no tool under `tools` has the {asked} that it asks for",
+                why="effect and category of an earlier action are those of its profile in this file; of a tool without"
+                " one they are undetermined",
+                write="the profiles of the tools that are meant, under `tools`; or ask for `tool` and `operation`",
+            )
+
+
+def _could(item: Condition, tool: ToolProfile) -> bool:
+    if item.field == "effect":
+        return holds(item, tool.effect.value)
+    if inverted(item) or item.operator not in {Operator.EQ, Operator.IN}:
+        return True
+    wanted = item.value if isinstance(item.value, list) else [item.value]
+    return not {normal_form(str(name)) for name in wanted}.isdisjoint(map(normal_form, tool.categories))
+
+
+def _contradicting(book: Book, rule: Rule) -> Iterator[Finding]:
+    """Find constraints that nothing meets of what the rule itself asks for."""
+    for item in rule.match:
+        if item.negated or item.operator not in {Operator.EQ, Operator.IN}:
+            continue
+        values = item.value if isinstance(item.value, list) else [item.value]
+        for bound in rule.constraints:
+            if bound.field != item.field or bound.operator in _WITHOUT_TEST or any(holds(bound, one) for one in values):
+                continue
+            yield book.finding(
+                "NV106",
+                rule,
+                f"constraints.{bound.field}",
+                f"this constraint never holds where the rule matches: `match` asks for other values of `{bound.field}`",
+                why="wherever this rule decides, the answer is DENY (`constraint`)",
+                write="correct the value here or in `match`, or write the DENY as a rule of its own",
+            )
 
 
 # --------------------------------------------------------------------------------------------------------------- names
@@ -158,7 +218,10 @@ def names(book: Book) -> Iterator[Finding]:
             elif field.startswith(_SIGNALS) and field.removeprefix(_SIGNALS) not in MEASURED:
                 yield _unknown_signal(book, rule, field.removeprefix(_SIGNALS))
         yield from _of_others(book, rule)
-        yield from _undeclared(book, rule)
+        yield from _undeclared(book, rule, "match.tool")
+        for item in rule.after:
+            way = "match.not_after" if item.negated else "match.after"
+            yield from _undeclared(book, Rule(id=rule.id, match=item.match), way)
     for name in sorted(known - used):
         yield book.finding(
             "NV112",
@@ -208,7 +271,7 @@ def _of_others(book: Book, rule: Rule) -> Iterator[Finding]:
         )
 
 
-def _undeclared(book: Book, rule: Rule) -> Iterator[Finding]:
+def _undeclared(book: Book, rule: Rule, way: str) -> Iterator[Finding]:
     """Tools may be declared in code: only a name that is nearly one of `tools` is remarked on."""
     tools = listed(rule, "tool")
     wanted = full_names(rule) or {f"{tool}." for tool in tools or ()}
@@ -224,7 +287,7 @@ def _undeclared(book: Book, rule: Rule) -> Iterator[Finding]:
         yield book.finding(
             "NV114",
             rule,
-            "match.tool",
+            way,
             f"`tools` declares no {shown(name.rstrip('.') for name in lost)}, but {shown(n.rstrip('.') for n in near)}",
             why="the rule matches nothing, unless the code declares a tool of this name",
             write="the name as it stands in `tools`; nothing, where there are two tools",

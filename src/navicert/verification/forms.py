@@ -91,8 +91,9 @@ def check_form(receipt: Receipt, place: str) -> None:
 
 
 def _check_verdict(receipt: Receipt, action: ActionPart, decision: DecisionPart, place: str) -> None:
-    if decision.result not in _RESULTS:
-        raise VerificationError("schema", f"{place}: `{decision.result}` is not one of the five decisions")
+    for result in (decision.result, *((decision.shadow.result,) if decision.shadow else ())):
+        if result not in _RESULTS:
+            raise VerificationError("schema", f"{place}: `{result}` is not one of the five decisions")
     if (receipt.session is None) != (receipt.context is None):
         raise VerificationError("schema", f"{place}: session and context stand together or not at all")
     modified = (action.effective is not None, action.effective_digest is not None)

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import navicert
+from navicert.assemble import make_home
 from navicert.cli import main
 
 OPEN_BY = ("--by", "ben", "--reason", "the server never saw it")
@@ -220,6 +221,46 @@ def test_doctor_says_in_plain_words_what_is_not_protected(read):
     assert found["separation"]["level"] == "warning"
     assert "rewrite the log without asking" in found["separation"]["what"]
     assert found["identity"]["level"] == "warning"
+
+
+BOUNDED = """\
+policy: tests
+version: 1
+posture: declared_tools
+risk_limit: 20
+intents: {support: {tools: '*'}}
+rules:
+  - {id: counted, match: {tool: email}, adds_risk: 7}
+  - {id: no-mail, match: {tool: email}, decision: DENY, shadow: true}
+"""
+
+
+def test_intent_risk_and_what_shadow_rules_would_decide_are_shown(tmp_path):
+    home = make_home(tmp_path / "app", origin="tests", service="tests", policy=BOUNDED)
+    with navicert.open(home.folder) as guard:
+
+        @guard.tool("email.send", effect="send", destination="to", returns="INTERNAL")
+        def send(to: str) -> str:
+            return "sent"
+
+        with guard.session(request="help", human="ana", agent="bot", intent="support") as session:
+            send("ann@company.com")
+
+    def call(*args):
+        result = CliRunner().invoke(main, ["--home", str(home.folder), *args])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    (item,) = json.loads(call("sessions", "--json"))["sessions"]
+    assert (item["intent"], item["risk"]) == ("support", 7)
+    text = call("session", session.id)
+    assert re.search(r"intent +support\n", text)
+    assert re.search(r"risk +7 points\n", text)
+    assert "in shadow: DENY by no-mail" in text
+    receipts = json.loads(call("session", session.id, "--json"))["receipts"]
+    assert receipts[0]["decision"]["shadow"] == {"verdict": "DENY", "rules": ["no-mail"]}
+    assert re.search(r"in shadow +DENY by no-mail\n", call("show", receipts[0]["action"]["id"]))
+    assert "2 rules (1 in shadow)" in call("status")
 
 
 def _on_a_terminal(home, **env):

@@ -60,6 +60,16 @@ def test_there_are_policies_enough_to_show_it():
 
     assert len(POLICIES) > 50
     assert {"facts", "roles", "supervisors", "escalate", "modifications", "set_context", "classification"} <= words
+    assert {
+        "intents",
+        "destinations",
+        "organisation",
+        "constraints",
+        "after",
+        "not_after",
+        "adds_risk",
+        "shadow",
+    } <= words
 
 
 @pytest.mark.parametrize(
@@ -93,6 +103,34 @@ def test_there_are_policies_enough_to_show_it():
         HEAD + "rules: [{id: a, decision: DENY, match: {destination: {not: {ne: x}}}}]\n",
         HEAD + "rules: [{id: a, decision: DENY, match: {context: {levels: PUBLIC}}}]\n",
         HEAD + "rules: [{id: a, decision: DENY, match: {rate: {per: human, above: 1}}}]\n",
+        HEAD + "risk_limit: -1\n",
+        HEAD + "organisation: []\n",
+        HEAD + "organisation: 5\n",
+        HEAD + "destinations: []\n",
+        HEAD + "destinations: [{accepts: PUBLIC}]\n",
+        HEAD + "destinations: [{at: a.com}]\n",
+        HEAD + "destinations: [{at: a.com, accepts: {level: PUBLIC}}]\n",
+        HEAD + "intents: {}\n",
+        HEAD + "intents: {a: {}}\n",
+        HEAD + "intents: {a: {tools: mail}}\n",
+        HEAD + "intents: {a: {tools: '*', actions: 0}}\n",
+        HEAD + "tools: {mail.send: {effect: send, accepts: public}}\n",
+        HEAD + "rules: [{id: a, shadow: true}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, shadow: false}]\n",
+        HEAD + "rules: [{id: a, adds_risk: 0}]\n",
+        HEAD + "rules: [{id: a, adds_risk: 1, shadow: true}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, constraints: {amount: 5}}]\n",
+        HEAD + "rules: [{id: a, decision: ALLOW, constraints: {}}]\n",
+        HEAD + "rules: [{id: a, decision: ALLOW, constraints: {context: {level: PUBLIC}}}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, match: {separation: vm}}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, match: {destination: {at: []}}}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, match: {destination: {under: 5}}}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, match: {parameters: {a: {type: string}}}}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, match: {amount: {at: a.com}}}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, match: {after: {}}}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, match: {after: []}}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, match: {after: {within: 1h}}}]\n",
+        HEAD + "rules: [{id: a, decision: DENY, match: {not_after: {tool: a, parameters: {x: 1}}}}]\n",
     ],
 )
 def test_what_the_reader_refuses_for_its_form_the_schema_refuses_too(text):

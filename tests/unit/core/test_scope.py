@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navicert.core.scope import in_scope, narrows
-from navicert.core.scope import intersect, under_ceiling
+from navicert.core.scope import in_scope, intersect, narrows, under_ceiling
 
 NAMES = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4).map(".".join)
 PATTERNS = st.one_of(st.just("*"), NAMES, NAMES.map(lambda name: f"{name}.*"), st.text("ab.*", max_size=5))

@@ -270,6 +270,91 @@ def test_a_signal_of_some_tools_is_remarked_on_where_the_rule_concerns_all(match
     assert codes(f"{{id: a, match: {{{match}}}, decision: DENY}}") == expected
 
 
+TOTAL = "total: {per: human, above: 5, window: 1h}"
+AFTER = "{id: a, match: {effect: pay, after: {tool: mail}}, decision: DENY, priority: 1}"
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        # a sequence, a constraint or a shadow is what keeps a rule from standing in the way of another
+        ((AFTER, "{id: b, match: {effect: pay, amount: 5}, decision: DENY}"), []),
+        ((AFTER, "{id: b, match: {effect: pay, amount: 5, after: {tool: mail}}, decision: DENY}"), ["NV101"]),
+        ((AFTER, "{id: b, match: {effect: pay, after: {tool: mail, within: 1h}}, decision: DENY}"), []),
+        ((AFTER, "{id: b, match: {effect: pay, not_after: {tool: mail}}, decision: DENY}"), []),
+        ((AFTER.replace("DENY", "ALLOW"), "{id: b, match: {effect: pay, after: {tool: mail}}, decision: DENY}"), []),
+        (("{id: a, match: {effect: read}, decision: DENY, priority: 1, shadow: true}", DENY % ""), []),
+        (("{id: a, match: {effect: read}, decision: DENY, priority: 1}", DENY % ", shadow: true"), []),
+        (
+            ("{id: a, match: {tool: x}, decision: DENY, shadow: true}", "{id: b, match: {tool: x}, decision: ALLOW}"),
+            ["NV122"],
+        ),
+        (("{id: a, match: {tool: x}, decision: ALLOW, shadow: true}",), []),
+        (("{id: a, decision: DEFER, approvers: [ben], shadow: true}",), []),
+        (("{id: a, match: {effect: pay}, decision: ALLOW}",), ["NV121"]),
+        (("{id: a, match: {effect: pay}, decision: ALLOW, constraints: {amount: {le: 5}}}",), []),
+        (("{id: a, match: {effect: pay, after: {tool: mail}}, decision: ALLOW}",), []),
+        # what was done before
+        (("{id: a, match: {after: {effect: pay}}, decision: DENY}",), ["NV105"]),
+        (("{id: a, match: {not_after: {category: [x, y]}}, decision: DENY}",), ["NV105"]),
+        (("{id: a, match: {after: {effect: [pay, send]}}, decision: DENY}",), []),
+        (("{id: a, match: {after: {tool: bank, operation: pay}}, decision: DENY}",), []),
+        (("{id: a, match: {after: {tool: mial}}, decision: DENY}",), ["NV114"]),
+        # constraints
+        (("{id: a, match: {parameters: {c: EUR}}, constraints: {parameters: {c: USD}}, decision: ALLOW}",), ["NV106"]),
+        (("{id: a, match: {parameters: {c: [EUR, USD]}}, constraints: {parameters: {c: USD}}, decision: ALLOW}",), []),
+        (("{id: a, match: {parameters: {c: 5}}, constraints: {parameters: {c: {type: text}}}, decision: ALLOW}",), []),
+        (("{id: a, match: {amount: 5}, constraints: {amount: {gt: 5}}, decision: ALLOW}",), ["NV106"]),
+        (
+            ("{id: a, match: {tool: mail, operation: send}, constraints: {amount: {gt: 5}}, decision: ALLOW}",),
+            ["NV103"],
+        ),
+        (
+            (f"{{id: a, match: {{tool: mail, operation: send}}, decision: ALLOW, constraints: {{{TOTAL}}}}}",),
+            ["NV103"],
+        ),
+        (("{id: a, match: {tool: f}, constraints: {parameters: {path: {under: /d}}}, decision: ALLOW}",), ["NV135"]),
+        (("{id: a, match: {category: files, signals: {path_real: {not: {under: /d}}}}, decision: DENY}",), []),
+    ],
+)
+def test_what_came_before_constraints_and_shadows_make_a_difference(rules, expected):
+    assert codes(*rules, head=MAIL) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "rules", "expected"),
+    [
+        ("risk_limit: 5\n", ("{id: a, adds_risk: 5}", "{id: b, adds_risk: 6}"), ["NV151"]),
+        ("risk_limit: 5\n", ("{id: a, adds_risk: 5}",), []),
+        ("risk_limit: 5\n", ("{id: a, decision: DENY}",), ["NV151"]),
+        ("", ("{id: a, match: {context: {risk: {ge: 5}}}, decision: DENY}",), ["NV151"]),
+        ("", ("{id: a, match: {context: {risk: {ge: 5}}}, decision: DENY}", "{id: b, adds_risk: 6}"), []),
+        ("", ("{id: a, adds_risk: 1}", "{id: b, adds_risk: 2}"), ["NV151"]),
+        ("intents: {x: {tools: mail.*, accepts: RESTRICTED}}\n", (), ["NV152"]),
+        ("intents: {x: {tools: mail.*, accepts: {level: RESTRICTED, categories: [PII]}}}\n", (), []),
+        ("intents: {x: {tools: [mail.*, post.send]}}\n", (), ["NV153"]),
+        ("intents: {x: {tools: '*'}}\n", (), []),
+        ("destinations: [{at: a.com, accepts: PUBLIC}, {at: a.com, accepts: PUBLIC}]\n", (), ["NV152"]),
+        ("destinations: [{at: [a.com, b.com], accepts: PUBLIC}, {at: a.com, accepts: PUBLIC}]\n", (), ["NV152"]),
+        ("destinations: [{at: [a.com, b.com], accepts: INTERNAL}, {at: a.com, accepts: PUBLIC}]\n", (), []),
+        (
+            "destinations: [{at: a.com, accepts: {level: PUBLIC, categories: [X]}}, {at: a.com, accepts: PUBLIC}]\n",
+            (),
+            ["NV152"],
+        ),
+        ("destinations: [{at: a.com, accepts: RESTRICTED}, {in: a.com, accepts: PUBLIC}]\n", (), []),
+        (
+            "destinations: [{at: a.com, accepts: INTERNAL}]\n",
+            ("{id: a, match: {tool: mail, operation: send}, decision: ALLOW}",),
+            [],
+        ),
+    ],
+)
+def test_limits_points_and_intents_are_remarked_on_where_they_do_nothing(head, rules, expected):
+    body = "rules:\n" + "".join(f"  - {rule}\n" for rule in rules) if rules else ""
+    assert [item.code for item in found(head + MAIL + body)] == expected
+
+
 def test_findings_point_at_the_key_and_stand_in_file_order():
     items = found(
         "rules:\n  - id: a\n    decision: STEP_UP\n    approvers: [requester]\n    risk: high\n", "declared_tools"

@@ -445,6 +445,8 @@ INSIDE = {
     "a policy under another version": (
         _set(kind("decision", "DENY"), "decision", "policy", "version", value=9), "policy_unknown"),
     "a sixth decision": (_set(kind("decision", "DENY"), "decision", "result", value="PASS"), "schema"),
+    "a shadow of a sixth decision": (
+        _set(kind("decision", "ALLOW"), "decision", "shadow", "result", value="PASS"), "schema"),
     "a denial that waits": (_set(kind("decision", "STEP_UP"), "decision", "result", value="DENY"), "schema"),
     "a wait without its terms": (_set(kind("decision", "DENY"), "decision", "result", value="DEFER"), "schema"),
     "an allowed action with other parameters": (
