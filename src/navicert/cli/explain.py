@@ -170,7 +170,7 @@ def _explained(
         receipt = receipt_of(row)
         part, of = receipt.decision, receipt.action
         if part is None or of is None:
-            raise VerificationError("form", f"entry {row.seq}: a decision without its parts; run `navicert verify`")
+            raise VerificationError("schema", f"entry {row.seq}: a decision without its parts; run `navicert verify`")
         if part.policy.hash not in kept:
             raise VerificationError("policy_unknown", f"policy {part.policy.hash} is not kept; run `navicert verify`")
         shown = {"seq": row.seq, "kind": row.kind, "receipt_id": receipt.receipt_id, "at": receipt.at}

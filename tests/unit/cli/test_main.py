@@ -22,7 +22,8 @@ def documented(verb):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_is_documented_with_its_json(verb):
-    assert [item["format"].startswith("navicert/") for item in documented(verb)]
+    shown = [item["format"].startswith("navicert/") for item in documented(verb)]
+    assert bool(shown) is (verb != "mcp")  # whose standard output belongs to the protocol
     assert f"`navicert {verb}" in PAGE
 
 
