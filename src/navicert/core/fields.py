@@ -31,13 +31,15 @@ MICRO: Final = 1_000_000
 class Subject:
     """One evaluation input, decoded once, for the predicates."""
 
-    __slots__ = ("_roles", "given", "parameters", "profile")
+    __slots__ = ("_roles", "given", "parameters", "places", "profile")
 
     def __init__(self, given: EvaluationInput, profile: ToolProfile) -> None:
         self.given = given
         self.parameters = decode_parameters(given.action.parameters)
         self.profile = profile
         self._roles: dict[str, Any] = {}
+        self.places: dict[str, Any] = {}
+        """The addresses that a field names, by its path: read once, since many rules ask for the same."""
 
     def role(self, name: str) -> Any:
         """Return the values of a role, `ABSENT` for none; found once, since many rules ask for the same role."""

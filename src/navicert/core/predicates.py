@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -171,17 +171,25 @@ def _typed(get: Callable[[Subject], Any], expected: str, *, negated: bool, absen
 def _same(get: Callable[[Subject], Any], field: str, *, negated: bool, restricting: bool, absent: int) -> Predicate:
     """`same`: equal to another field, which must have one value of its own."""
     other = getter(field)
+    forms = (str, normal_form) if restricting else (str,)
 
     def predicate(subject: Subject) -> int:
-        value, expected = get(subject), other(subject)
-        if value is ABSENT or (type(value) is Many and not value):
-            return absent
-        if expected in (ABSENT, UNKNOWN, "") or type(expected) in {Many, dict}:
-            return UNDETERMINED
-        one = _one(Operator.EQ, expected, negated=negated, restricting=restricting)
+        expected = other(subject)
+        known = type(expected) in _SCALARS and expected != ""
+
+        def one(value: Any) -> int:
+            if not known or type(value) not in _SCALARS or _SCALARS[type(value)] != _SCALARS[type(expected)]:
+                return UNDETERMINED
+            if type(value) is not str:
+                return TRUE if (value == expected) is not negated else FALSE
+            return TRUE if any((form(value) == form(expected)) is not negated for form in forms) else FALSE
+
         return _judged(get, one, restricting=restricting, absent=absent)(subject)
 
     return predicate
+
+
+_SCALARS: Final[Mapping[type, str]] = {str: "text", bool: "truth", int: "number", float: "number"}
 
 
 def _places(get: Callable[[Subject], Any], condition: Condition, *, restricting: bool, absent: int) -> Predicate:
@@ -192,7 +200,7 @@ def _places(get: Callable[[Subject], Any], condition: Condition, *, restricting:
     if condition.operator is Operator.UNDER:
         inside = places.under(patterns, restricting=loosely)
     else:
-        inside, get = places.at(patterns, restricting=loosely), _addressed(get)
+        inside, get = places.at(patterns, restricting=loosely), _addressed(condition.field, get)
     kind: Any = str if condition.operator is Operator.UNDER else places.Address
 
     def one(value: Any) -> int:
@@ -202,19 +210,24 @@ def _places(get: Callable[[Subject], Any], condition: Condition, *, restricting:
     return _judged(get, one, restricting=restricting, absent=absent)
 
 
-def _addressed(get: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
+def _addressed(field: str, get: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
     """Every place that the texts of a field name; `UNKNOWN` for a text that cannot be read as places."""
 
     def addressed(subject: Subject) -> Any:
-        found = get(subject)
-        if found is ABSENT or found is UNKNOWN:
-            return found
-        named: list[Any] = []
-        for value in found if type(found) is Many else (found,):
-            named.extend((places.addresses(value) if type(value) is str else None) or (UNKNOWN,))
-        return Many(named)
+        named = subject.places.get(field)
+        if named is None:
+            named = get(subject)
+            if named is not ABSENT and named is not UNKNOWN:
+                named = Many(_read(named if type(named) is Many else (named,)))
+            subject.places[field] = named
+        return named
 
     return addressed
+
+
+def _read(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        yield from (places.addresses(value) if type(value) is str else None) or (UNKNOWN,)
 
 
 def _exists(get: Callable[[Subject], Any], *, wanted: bool) -> Predicate:
