@@ -9,7 +9,7 @@ from navicert.core.accumulate import OTHER
 from navicert.core.builtin import supervision
 from navicert.core.canonical import Number, canonical_parameters, parse_parameters
 from navicert.core.digest import rule_digest
-from navicert.core.text import ambiguous, normal_form
+from navicert.core.text import ambiguous, normal_form, undisguised
 from navicert.model.decision import Verdict
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.labels import WORST, Level, Limit
@@ -80,7 +80,10 @@ class Case:  # one action under judgement
     def over_label(self) -> bool | None:
         limits, entries, signals = [self.profile.accepts or ANYTHING], self.policy.destinations, self.given.signals
         for value in self.find("destination") if entries else ():
-            named = [entry.accepts for entry in entries if type(value) is str and value in entry.names]
+            texts = [entry for entry in entries if type(value) is str]
+            named = [
+                e.accepts for e in texts if value in e.names or (e.pattern and judged("matches", value, e.pattern, str))
+            ]
             for place in read("at", value):
                 here = [e.accepts for e in entries if any(judged("at", place, pattern, str) for pattern in e.at)]
                 limits += [*named, *here] or [NOTHING]
@@ -156,7 +159,8 @@ class Case:  # one action under judgement
         wide = restricts != negated if listed or data else restricts
         quantifier = (every if negated else some) if listed else some if restricts else every
         name = "eq" if listed and (data or not wide) else name
-        pairs = product(found if type(found) is list else [found], (str, normal_form) if wide else (str,))
+        other = undisguised if name == "matches" and negated else normal_form  # a pattern is as it is written
+        pairs = product(found if type(found) is list else [found], (str, other) if wide else (str,))
         pairs = [(one, form) for value, form in pairs for one in read(name, value)]
         truths = [some([judged(name, one, operand, form) for operand in operands]) for one, form in pairs]
         return quantifier([None if truth is None else truth != negated for truth in truths])

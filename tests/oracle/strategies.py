@@ -298,6 +298,7 @@ _listed = st.sampled_from((*(("our.test",),) * 3, ("*.our.test", "our.test"), ("
 destinations = st.one_of(
     st.builds(Destination, at=_listed, names=st.sampled_from(((), (), *_named)), accepts=limits),
     st.builds(Destination, names=st.sampled_from(_named), accepts=limits),
+    st.builds(Destination, pattern=st.sampled_from(PATTERNS), accepts=limits),
 )
 intents = st.builds(
     Intent,

@@ -49,7 +49,8 @@ def test_an_answer_loosens_nothing_but_the_rule_that_asked(case: tuple[Evaluatio
     after = evaluate(replace(given, answered=(*given.answered, rule_digest(answered))), compile_policy(policy))
 
     if after != before:
-        assert answered.id in before.rules
+        # what was in doubt may be settled by an answer to a rule below: both ways it is then permitted
+        assert answered.id in before.rules or before.reason_code == "context_missing"
         assert answered.decision in (STEP_UP, DEFER)
         assert before.verdict in (STEP_UP, DEFER)
 

@@ -57,8 +57,8 @@ def limits_on(policy: CompiledPolicy, subject: Subject) -> list[tuple[str, Limit
             for address in (places.addresses(value) if type(value) is str else None) or (None,):
                 listed = [
                     limit
-                    for inside, names, limit in policy.destinations
-                    if value in names or (address is not None and inside(address) is True)
+                    for inside, listed_as, limit in policy.destinations
+                    if listed_as(value) or (address is not None and inside(address) is True)
                 ]
                 found += [("the destination", limit) for limit in listed or [UNLISTED]]
         if profile.effect is Effect.SEND and not role_values(profile, "destination", subject.parameters):

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from navicert.core import places
 from navicert.core.builtin import supervision
 from navicert.core.digest import rule_digest
-from navicert.core.fields import Subject
+from navicert.core.fields import ROLES, Many, Subject, getter
 from navicert.core.kleene import TRUE, UNDETERMINED, negate
 from navicert.core.operators import test_of
 from navicert.core.predicates import (
@@ -25,14 +25,13 @@ from navicert.core.predicates import (
     condition_of,
     constraint_of,
     earlier_of,
-    normal_value,
+    one_of,
     plain_of,
     tally_of,
 )
-from navicert.core.text import normal_form
 from navicert.model.action import ToolProfile
 from navicert.model.decision import Classification, Verdict
-from navicert.model.policy import PolicySet, Rule
+from navicert.model.policy import Destination, Operator, PolicySet, Rule
 
 PERMITTING: Final = frozenset({Verdict.ALLOW, Verdict.MODIFY})
 _CACHE: Final = 4096
@@ -70,9 +69,43 @@ class CompiledRule:
         """Return the fields of this rule whose conditions are undetermined, for the receipt and for people."""
         return tuple(field for field, predicate in self.parts if predicate(subject) == UNDETERMINED)
 
+    def unknown(self, subject: Subject) -> tuple[str, ...]:
+        """Return them in words: with its kind where an argument is there, and no operator can judge that."""
+        return tuple(field + _unfit(self.rule, field, subject) for field in self.undetermined_fields(subject))
+
     def broken(self, subject: Subject) -> tuple[str, ...]:
         """Return the fields of the constraints that do not hold, or of which that cannot be told (R3.b)."""
         return tuple(field for field, holds in self.constraints if holds(subject) != TRUE)
+
+
+_TEXT: Final = "text"
+_KINDS: Final[Mapping[type, str]] = {
+    str: _TEXT, bool: "true or false", int: "a number", float: "a number", dict: "an object", list: "a list",
+}  # fmt: skip
+_UNTYPED: Final = frozenset({Operator.EXISTS, Operator.TYPE, Operator.SAME})
+_OF_TEXT: Final = frozenset({
+    Operator.CONTAINS, Operator.MATCHES, Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.AT, Operator.EXTERNAL,
+    Operator.UNDER,
+})  # fmt: skip
+
+
+def _unfit(rule: Rule, field: str, subject: Subject) -> str:
+    """Return ` (it is text)` of an argument of a kind that the rule's operators cannot judge; else "".
+
+    Of arguments only, and never their value: whoever asks knows them, and nothing else is told.
+    """
+    role = "amount" if field == "total" else field
+    if role not in ROLES and (not field.startswith("parameters.") or field == "parameters.*"):
+        return ""
+    fit = {_KINDS[int]} if field == "total" else set()
+    for item in rule.match:
+        if item.field == field and item.operator not in _UNTYPED:
+            operands: Any = item.value if isinstance(item.value, (list, tuple)) else (item.value,)
+            fit |= {_TEXT} if item.operator in _OF_TEXT else {_KINDS[type(operand)] for operand in operands}
+    found = subject.role(role) if role in ROLES else getter(field)(subject)
+    kinds = [_KINDS.get(type(value)) for value in (found if type(found) is Many else (found,))]
+    unfit = next((kind for kind in kinds if kind and fit and kind not in fit), None)
+    return f" ({'it' if role == field else 'the amount'} is {unfit})" if unfit else ""
 
 
 def _within(above: Predicate) -> Predicate:
@@ -123,7 +156,7 @@ class CompiledPolicy:
         self._rules = [CompiledRule(rule, self.profiles) for rule in policy.rules]
         self.supervision = CompiledRule(supervision(policy.supervisors), {}) if policy.supervisors else None
         self.destinations = tuple(
-            (places.at(item.at, restricting=False), frozenset(item.names), item.accepts) for item in policy.destinations
+            (places.at(item.at, restricting=False), _listed(item), item.accepts) for item in policy.destinations
         )
         self.timed = any(item.within_s is not None for rule in policy.rules for item in rule.after)
         """A rule asks how long ago something was done."""
@@ -154,6 +187,13 @@ class CompiledPolicy:
         return found
 
 
+def _listed(place: Destination) -> Callable[[Any], bool]:
+    """Return what tells whether a destination, as it is written, is in the list or matches the pattern of an entry."""
+    names = frozenset(place.names)
+    found = test_of(Operator.MATCHES, place.pattern) if place.pattern else None
+    return lambda value: value in names or (found is not None and found(value) == TRUE)
+
+
 def compile_policy(policy: PolicySet, content_hash: str = "") -> CompiledPolicy:
     """Compile a policy set; raises `KeyError` or `re2.error` only for a set that no reader of ours made."""
     return CompiledPolicy(policy, content_hash)
@@ -165,12 +205,7 @@ def _names(rule: Rule, tool: str, operation: str) -> bool:
     for item in rule.match:
         if item.field in texts:
             operator, inverted = plain_of(item.operator)
-            test = test_of(operator, item.value)
-            views = [test(texts[item.field])]
-            if rule.decision not in PERMITTING:
-                views.append(test_of(operator, normal_value(item.value))(normal_form(texts[item.field])))
-            if item.negated is not inverted:
-                views = [negate(view) for view in views]
-            if TRUE not in views:
+            negated, restricting = item.negated is not inverted, rule.decision not in PERMITTING
+            if one_of(operator, item.value, negated=negated, restricting=restricting)(texts[item.field]) != TRUE:
                 return False
     return True

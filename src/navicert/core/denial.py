@@ -52,6 +52,12 @@ _CONTRACT: Final[dict[str, tuple[DenialKind, str]]] = {
     "unavailable": (_TRANSIENT, "try again later; nothing ran"),
 }
 
+REASON_CODES: Final = frozenset({
+    *_CONTRACT, "within_limits", "answered", "rules_conflict", "context_missing", "forbidden_undetermined",
+    "confidence_low", "depends", "escalated",
+})  # fmt: skip
+"""Every code that a decision can have: those of refusals, and of what is permitted, asked or suspended."""
+
 
 def contract(reason_code: str) -> tuple[DenialKind, str]:
     """Return the kind of a refusal and its next step; raises `KeyError` for a code that no refusal has."""

@@ -329,7 +329,7 @@ def _defer(code: str, items: list[CompiledRule], subject: Subject) -> Decision:
     return Decision(
         verdict=Verdict.DEFER,
         reason_code=code,
-        reason="not known yet: " + ", ".join(fields),
+        reason="not known yet: " + ", ".join(dict.fromkeys(name for item in items for name in item.unknown(subject))),
         rules=tuple(rule.id for rule in rules),
         classification=Classification.CONTEXT_DEFER,
         undetermined=fields,

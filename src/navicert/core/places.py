@@ -281,29 +281,40 @@ def _network(pattern: str) -> IPv4Network | IPv6Network | None:
 def check_place(pattern: str) -> str | None:
     """Return what is wrong with a pattern for `at`, and what to do; None where it is fine."""
     shown = f"`{brief(pattern, 64)}`"
-    name = brief(pattern.rpartition("*")[2].lstrip(".@"), 64)
+    name = pattern.rpartition("*")[2].lstrip(".@")
     bare = pattern.removeprefix("*.")
     network = _network(pattern)
     if not pattern.isascii():
-        return f"{shown} is not ASCII; write the host in its `xn--` form"
+        return f"{shown} is not ASCII; write the host in its `xn--` form, and a name as it is under `in`"
     if not name:
         return f"{shown} names no place; leave the condition out where every place is meant"
     if pattern[0] in ".@" or "*" in bare:
-        return f"{shown} is no pattern; write `{name}`, or `*.{name}` for all its sub-domains"
+        for end in "/?#:; ":
+            name = name.partition(end)[0]
+        fine = "." in name and len(name) <= 64 and check_place(f"*.{name}") is None
+        return f"{shown} is no pattern; write {f'`{name}`, or `*.{name}` for all its sub-domains' if fine else _FORMS}"
     if network is not None:
         if network.version == 6 and any(map(network.subnet_of, (_MAPPED, *_UNTOLD))) and network[0] not in _OWN:
             return f"{shown} is met by no address; write the IPv4 network that is meant"
         fine = pattern in {str(network), str(network).removesuffix("/32").removesuffix("/128")}
         return None if fine else f"{shown} is not the plain form of a network; write `{network}`"
+    start, slash, size = pattern.partition("/")
+    block = _network(start)
+    if block is not None and slash and size.isdecimal():
+        return f"{shown} is no network; write a size from `/0` to `/{block.max_prefixlen}`"
     found = addresses(bare) or ()
     one = found[0] if len(found) == 1 else Address("")
     told = one.path is not None and "%" not in pattern if one.scheme else one == Address(one.host) or bare == pattern
+    if not one.host and set("./:@").isdisjoint(pattern):
+        return f"{shown} is no address; a name goes under `in`"
     if not one.host or not told:
-        todo = "a host, an e-mail address, a network, or a URL without a user and with a plain path"
-        return f"{shown} names no place that can be told; write {todo}"
+        return f"{shown} names no place that can be told; write {_FORMS}"
     plain = _written(one, pattern)
     fine = bare == plain or (one.path == "/" and pattern == f"{plain}/")
     return None if fine else f"{shown} is not in plain form; write `{brief(plain, 64)}`"
+
+
+_FORMS: Final = "a host, an e-mail address, a network, or a URL without a user and with a plain path"
 
 
 def _written(one: Address, pattern: str) -> str:

@@ -17,7 +17,7 @@ from navicert.core.accumulate import OTHER
 from navicert.core.fields import ABSENT, MICRO, ROLES, UNKNOWN, Many, Subject, amount_micros, getter
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED, either, every, negate
 from navicert.core.operators import Test, equals, test_of
-from navicert.core.text import normal_form
+from navicert.core.text import normal_form, undisguised
 from navicert.model.action import ToolProfile
 from navicert.model.labels import Labels
 from navicert.model.policy import Condition, Earlier, Operator, Tally
@@ -66,7 +66,7 @@ def condition_of(condition: Condition, *, restricting: bool, without: int | None
         return _has(get, condition.value, negated=negated, restricting=restricting)
     if condition.field == "parameters.*":
         get = _alike(get, condition.value)
-    one = _one(operator, condition.value, negated=negated, restricting=restricting)
+    one = one_of(operator, condition.value, negated=negated, restricting=restricting)
     return _judged(get, one, restricting=restricting, absent=absent)
 
 
@@ -114,23 +114,28 @@ def _judged(get: Callable[[Subject], Any], one: Test, *, restricting: bool, abse
     return predicate
 
 
-def _one(operator: Operator, expected: Any, *, negated: bool, restricting: bool) -> Test:
-    """Return the test of one value; a rule that restricts tests a text in normal form too: one of the two is enough."""
+def one_of(operator: Operator, expected: Any, *, negated: bool, restricting: bool) -> Test:
+    """Return the test of one value; a rule that restricts tests a text in normal form too: one of the two is enough.
+
+    A pattern that must not be found is looked for with its case kept: `not: {matches: '^DE'}` is not met by every text.
+    """
     plain = test_of(operator, expected)
     if not restricting:
         return _flipped(plain) if negated else plain
-    changed = plain if operator is Operator.MATCHES else test_of(operator, normal_value(expected))
+    pattern = operator is Operator.MATCHES
+    form = undisguised if pattern and negated else normal_form
+    changed = plain if pattern else test_of(operator, normal_value(expected))
     if negated:
         plain, changed = _flipped(plain), _flipped(changed)
-    same_pattern = operator is Operator.MATCHES and str(expected).startswith("(?i)") and str(expected).count("(?") == 1
+    same_pattern = pattern and str(expected).startswith("(?i)") and str(expected).count("(?") == 1
 
     def one(value: Any) -> int:
         outcome = plain(value)
         if outcome == TRUE or type(value) is not str:
             return outcome
-        normal = normal_form(value)
+        normal = form(value)
         # a pattern without regard to case has seen all that differs in a text of plain ASCII
-        if (normal == value and changed is plain) or (same_pattern and len(normal) == len(value) and value.isascii()):
+        if (normal == value and pattern) or (same_pattern and len(normal) == len(value) and value.isascii()):
             return outcome
         other = changed(normal)
         return other if other == TRUE or outcome == FALSE else outcome
@@ -246,7 +251,7 @@ def _has(get: Callable[[Subject], Any], expected: Any, *, negated: bool, restric
     same = equals(expected)
     part = test_of(Operator.CONTAINS, expected)
     normal = test_of(Operator.CONTAINS, normal_value(expected))
-    text = _one(Operator.CONTAINS, expected, negated=negated, restricting=restricting)
+    text = one_of(Operator.CONTAINS, expected, negated=negated, restricting=restricting)
 
     def element(value: Any) -> int:
         if exact or type(value) is not str:

@@ -23,6 +23,13 @@ def _normal(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
 
 
+def undisguised(text: str) -> str:
+    """Return NFKC without invisible and direction characters; case is kept, as patterns tell it apart."""
+    if text.isascii() and text.isprintable():
+        return text
+    return unicodedata.normalize("NFKC", "".join(char for char in text if not invisible(char)))
+
+
 def normal_form(text: str) -> str:
     """Return NFKC, case-folded, without invisible and direction characters."""
     if text.isascii() and text.isprintable():

@@ -246,7 +246,8 @@ def _held_back(works: Workings, decision: Decision, action: Action, context: Ses
             risk=decision.risk,
             depends_on=tuple(handles),
         )
-    return replace(decision, depends_on=tuple(handles))
+    behind = f" (it also depends on what waits as {', '.join(handles)})" if handles else ""
+    return replace(decision, depends_on=tuple(handles), reason=f"{decision.reason}{behind}")
 
 
 def stage(works: Workings, case: Case) -> Judged | Need | Twin:

@@ -173,10 +173,14 @@ class Rule(Value, frozen=True, kw_only=True):
 
 
 class Destination(Value, frozen=True, kw_only=True):
-    """Places with the highest label that they may be sent. at: address patterns; names: destinations as written."""
+    """Places with the highest label that they may be sent. at: address patterns; names: destinations as written.
+
+    pattern: RE2, for destinations that are neither addresses nor few (accounts).
+    """
 
     at: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    pattern: str = ""
     accepts: Limit
 
 

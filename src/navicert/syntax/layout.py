@@ -3,7 +3,8 @@
 * Every token of YAML and every comment is copied as it is written, in its order; only what stands between them, and the
   indentation of texts over several lines, is made. So nothing can be lost, no quotes and no keys change.
 * Two spaces a level, lists under their key too; line breaks stay where they are. One blank line between rules, and
-  around the top-level keys that open a block; elsewhere at most one. Comments behind consecutive lines are aligned.
+  around the top-level keys that open a block; elsewhere at most one. Comments behind consecutive lines are aligned, two
+  spaces behind the longest, or as many more as the author left between aligned ones.
 * A comment of its own line goes with what follows, or with the block that it was indented into.
 * The result is checked: it has the same hash, the same tokens and comments, and is laid out as itself.
 """
@@ -75,6 +76,14 @@ def _comment(line: str) -> str:
     return line[line.index("#") :].rstrip() if "#" in line else ""
 
 
+class _Note(NamedTuple):
+    """A comment behind a line: its column in the file, and the spaces in front of it."""
+
+    text: str
+    column: int
+    gap: int
+
+
 class _Level(NamedTuple):
     """An open block: its column in the file and in the layout. A loose list stands in the column of its key."""
 
@@ -94,7 +103,7 @@ class _Layout:
     def __init__(self, text: str) -> None:
         self.text = text
         self.lines: list[str] = []
-        self.notes: dict[int, str] = {}  # comments behind lines
+        self.notes: dict[int, _Note] = {}  # comments behind lines
         self.levels: list[_Level] = []
         self.flows = 0  # open brackets
         self.end = 0  # of the last token, in the file
@@ -153,14 +162,13 @@ class _Layout:
         start, end = token.start_mark.index, token.end_mark.index
         first, *rest = self.text[start:end].split("\n")
         text_block = getattr(token, "style", None) in {"|", ">"}
-        header, note = (first.partition("#")[0].rstrip(), _comment(first)) if text_block else (first, "")
+        header, note = (first.partition("#")[0].rstrip(), first) if text_block else (first, "")
         if self._between(start, indent, token.start_mark.column, due=due):
             self.lines.append(" " * indent + header)
         else:
             hugs = isinstance(token, _HUGS_LEFT) or isinstance(self.last, _OPENS_FLOW)
             self.lines[-1] += ("" if hugs else " ") + header
-        if note:
-            self.notes[len(self.lines) - 1] = note
+        self._note(note, start, len(header))
         self.last, self.end, self.within = token, end, tuple(self.levels)
         self.fresh, self.blanks, self.keeps = text_block, 0, text_block and "+" in header
         if text_block:
@@ -182,12 +190,18 @@ class _Layout:
             self.blanks += 1
         self.lines += made
 
+    def _note(self, part: str, start: int, filled: int) -> None:
+        """Keep the comment, if there is one, of what stands at `start` of the file and has so much text before it."""
+        if "#" in part:
+            at = part.index("#")
+            column = start + at - (self.text.rfind("\n", 0, start) + 1)
+            self.notes[len(self.lines) - 1] = _Note(_comment(part), column, at - filled)
+
     def _between(self, start: int, indent: int, column: int, *, due: bool) -> bool:
         """Write the comments and blank lines up to the next token; return whether that starts a line."""
         parts = self.text[self.end : start].split("\n")
         if not self.fresh:
-            if note := _comment(parts[0]):
-                self.notes[len(self.lines) - 1] = note
+            self._note(parts[0], self.end, 0)
             if len(parts) == 1:
                 return False
             del parts[0]
@@ -220,9 +234,12 @@ class _Layout:
         for at, following in pairwise([*sorted(self.notes), -1]):
             run.append(at)
             if following != at + 1:
-                width = max(len(self.lines[line]) for line in run) + 2
-                for line in run:
-                    self.lines[line] = self.lines[line].ljust(width) + self.notes[line]
+                notes = [self.notes[line] for line in run]
+                aligned = len({note.column for note in notes}) == 1
+                gap = max(2, min(note.gap for note in notes)) if aligned else 2
+                width = max(len(self.lines[line]) for line in run) + gap
+                for line, note in zip(run, notes, strict=True):
+                    self.lines[line] = self.lines[line].ljust(width) + note.text
                 run = []
         return self.lines
 

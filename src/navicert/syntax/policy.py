@@ -40,7 +40,7 @@ _POLICY = (
 )  # fmt: skip
 _ROLES = ("destination", "resource", "amount", "content")
 _TOOL = ("effect", *_ROLES, "categories", "accepts", "returns")
-_DESTINATION = ("at", "in", "accepts")
+_DESTINATION = ("at", "in", "matches", "accepts")
 _INTENT = ("tools", "accepts", "actions")
 _RULE = (
     "id", "name", "match", "decision", "classification", "priority", "reason", "risk", "constraints", "modifications",
@@ -209,11 +209,13 @@ def _destinations(node: Node) -> tuple[Destination, ...]:
 
 def _destination(found: Table) -> Destination:
     nodes = found.nodes
-    if "at" not in nodes and "in" not in nodes:
-        raise Fault(found.place, "the destination names no place; add `at:` (addresses) or `in:` (names as written)")
+    if not any(key in nodes for key in ("at", "in", "matches")):
+        hint = "add `at:` (addresses), `in:` (names as written) or `matches:` (a pattern)"
+        raise Fault(found.place, f"the destination names no place; {hint}")
     return Destination(
         at=places(nodes["at"], "`at`") if "at" in nodes else (),
         names=tuple(sorted(words.names(nodes["in"], "`in`", words.MAX_PARAMETER))) if "in" in nodes else (),
+        pattern=words.pattern(nodes["matches"], "`matches`") if "matches" in nodes else "",
         accepts=_limit(nodes["accepts"]),
     )
 

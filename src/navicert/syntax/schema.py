@@ -186,8 +186,9 @@ def _limit() -> Schema:
 
 def _destination() -> Schema:
     names = _names(words.MAX_PARAMETER)
-    found = _object({"at": names, "in": names, "accepts": _limit()}, policy._DESTINATION, ("accepts",))
-    return found | {"anyOf": [{"required": ["at"]}, {"required": ["in"]}]}
+    places = {"at": names, "in": names, "matches": _text(words.MAX_PATTERN)}
+    found = _object(places | {"accepts": _limit()}, policy._DESTINATION, ("accepts",))
+    return found | {"anyOf": [{"required": [key]} for key in places]}
 
 
 def _intent() -> Schema:

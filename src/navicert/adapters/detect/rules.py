@@ -23,8 +23,8 @@ LEVELS = {
 }
 """How sensitive each category is; a text has the highest level of those found in it."""
 
-ADDRESSING = frozenset({"email", "phone", "phone-at-home"})
-"""Rules whose hits, standing where a message is to go, say where it goes and not what it holds."""
+ADDRESSING = frozenset({"email", "phone", "phone-at-home", "iban"})
+"""Rules whose hits, standing where a message or a payment is to go, say where it goes and not what it holds."""
 
 
 class Rule(NamedTuple):
