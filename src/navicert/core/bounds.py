@@ -70,7 +70,7 @@ def _beyond_labels(given: EvaluationInput, policy: CompiledPolicy, subject: Subj
     limits = limits_on(policy, subject)
     if not limits:
         return None
-    refused = _unless(limits, at_stake(given), "label_limit", "{} takes at most {}, and this may hold {}")
+    refused = _unless(limits, at_stake(given), "label_limit", "{} takes at most {}, and this may hold more")
     if refused is None and _MEASURED in given.signals.unknown and any(limit.binds() for _, limit in limits):
         return _deny("label_limit", "what it holds could not be measured", Verdict.DEFER, f"signals.{_MEASURED}")
     return refused
@@ -97,7 +97,7 @@ def _beyond_intent(given: EvaluationInput, policy: CompiledPolicy) -> Decision |
         return _deny("intent_length", f"`{intent.name}` takes at most {intent.actions} actions")
     if intent.accepts is not None:
         return _unless(
-            [(f"`{intent.name}`", intent.accepts)], given.labels, "intent_label", "{} reaches {}, and this session {}"
+            [(f"`{intent.name}`", intent.accepts)], given.labels, "intent_label", "{} reaches {}, and this session is beyond"
         )
     return None
 
@@ -117,7 +117,7 @@ def _beyond_risk(given: EvaluationInput, policy: CompiledPolicy, subject: Subjec
 def _unless(limits: list[tuple[str, Limit]], labels: Labels, code: str, sentence: str) -> Decision | None:
     for what, limit in limits:
         if not limit.admits(labels):
-            return _deny(code, sentence.format(what, limit.words(), labels.words()))
+            return _deny(code, sentence.format(what, limit.words()))
     return None
 
 

@@ -21,12 +21,13 @@ from navicert.syntax import Spans
 
 SEVERITY: Final[Mapping[str, str]] = {
     "NV101": "warning", "NV102": "error", "NV103": "warning", "NV104": "warning",
-    "NV105": "warning", "NV106": "error",
+    "NV105": "warning", "NV106": "error", "NV107": "warning", "NV108": "note",
     "NV111": "note", "NV112": "warning", "NV113": "warning", "NV114": "note", "NV115": "warning",
     "NV121": "warning", "NV122": "note", "NV123": "note",
     "NV131": "warning", "NV132": "warning", "NV133": "warning", "NV134": "warning", "NV135": "note",
+    "NV136": "warning",
     "NV141": "warning", "NV142": "error", "NV143": "note", "NV144": "note", "NV145": "error",
-    "NV151": "warning", "NV152": "warning", "NV153": "note",
+    "NV151": "warning", "NV152": "warning", "NV153": "note", "NV154": "note", "NV155": "note",
 }  # fmt: skip
 """Code → severity. Errors and warnings are findings for the exit code; a note is for people alone."""
 
@@ -93,6 +94,11 @@ class Book:
             return False
         pairs = zip(self._names[one.id], self._names[other.id], strict=True)
         return not any(ours is not None and theirs is not None and ours.isdisjoint(theirs) for ours, theirs in pairs)
+
+    def overlap(self, one: Rule, other: Rule) -> bool:
+        """Tell whether two rules meet, and neither asks another thing of a field that the other asks for too."""
+        theirs = {item.field for item in other.match} - NAMES
+        return self.meet(one, other) and all(item in other.match for item in one.match if item.field in theirs)
 
     def effects(self, rule: Rule) -> set[Effect]:
         """Return every effect that an action can have which the rule matches."""

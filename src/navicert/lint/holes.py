@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from navicert.lint.book import Book, Finding, holds, inverted, permits
 from navicert.lint.sample import samples
 from navicert.model.policy import Condition, Edit, Operator, Rule
@@ -15,6 +17,7 @@ _ADDRESSES: Final = frozenset({"to", "cc", "bcc", "recipient", "recipients", "em
 _HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _ADDRESS: Final = re.compile(rf"(?:[^@/\s]*@|[a-z]+://)?(?:{_HOST.pattern})")
 _DOT: Final = re.compile(r"(?<=[A-Za-z0-9])\.(?=[a-z]{2,}(?:$|[$/:|)]|\\z))")
+_BEGUN: Final = re.compile(r"(?:\(\?[a-z]+\))?\^(?!.*\.[*+](?:[)$]|\\z)*$)")
 _OTHER: Final = "evil.example"
 _REAL: Final = "signals.path_"
 
@@ -23,14 +26,28 @@ def holes(book: Book) -> Iterator[Finding]:
     """Find paths that `..` leads out of, and destinations that a rule permits besides those that are meant."""
     careful = [rule for rule in book.policy.rules if _looks_for_dots(rule)]
     looking = [rule for rule in book.policy.rules if any(item.field.startswith(_REAL) for item in rule.match)]
+    for place in book.policy.destinations:
+        listed = Condition(field="destination", operator=Operator.MATCHES, value=place.pattern)
+        yield from _open(book, None, listed, "destinations")
     for rule in book.policy.rules:
         if not any(other is rule or book.meet(rule, other) for other in looking):
             yield from _links(book, rule)
         for item in rule.match:
             if _is_path(book, rule, item) and not any(other is rule or book.meet(rule, other) for other in careful):
                 yield _dots(book, rule, item)
-            if permits(rule) and not inverted(item) and _is_address(book, rule, item) and not _closed(book, rule, item):
-                yield from _reached(book, rule, item)
+        for way, item in _passing(rule):
+            reached: list[Finding] = []
+            if _is_address(book, rule, item) and not _closed(book, rule, item):
+                reached = list(_reached(book, rule, item, way))
+            yield from reached or _endless(book, rule, item, way)
+
+
+def _passing(rule: Rule) -> Iterator[tuple[str, Condition]]:
+    """Yield what says which values pass, with its key: conditions (under `not` to restrict), and constraints."""
+    for part, items, allowing in (("match", rule.match, permits(rule)), ("constraints", rule.constraints, True)):
+        for item in items:
+            if rule.decision is not None and inverted(item) is not allowing:
+                yield f"{part}.{item.field}", msgspec.structs.replace(item, negated=False)
 
 
 def _roles(book: Book, rule: Rule, role: str) -> set[str]:
@@ -99,37 +116,58 @@ def _is_address(book: Book, rule: Rule, item: Condition) -> bool:
     return isinstance(item.value, str) and _plays(book, rule, item, "destination", _ADDRESSES)
 
 
+def _alone(rule: Rule, item: Condition) -> bool:
+    return sum(other.field == item.field for other in (*rule.match, *rule.constraints)) == 1
+
+
 def _closed(book: Book, rule: Rule, item: Condition) -> bool:
     """Tell whether something else looks at the same value: then nothing is certain."""
-    return sum(other.field == item.field for other in rule.match) > 1 or any(
+    return not _alone(rule, item) or any(
         other_item.field in {item.field, "destination", "parameters.*"}
         for other in book.over(rule)
         for other_item in other.match
     )
 
 
-def _reached(book: Book, rule: Rule, item: Condition) -> Iterator[Finding]:
+def _endless(book: Book, rule: Rule, item: Condition, way: str) -> Iterator[Finding]:
+    named = item.field in {"destination", "resource"} or item.field.startswith("parameters.")
+    if item.operator is Operator.MATCHES and named and item.field != "parameters.*" and _alone(rule, item):
+        yield from _open(book, rule, item, way)
+
+
+def _open(book: Book, rule: Rule | None, item: Condition, way: str) -> Iterator[Finding]:
+    """Find patterns with `^` in front and no end. What ends at a separator or with `.*` is meant to."""
+    for sample in samples(str(item.value)) if _BEGUN.match(str(item.value)) else ():
+        if sample[-1:].isalnum() and holds(item, sample) and holds(item, longer := f"{sample} and more"):
+            what = f"the pattern has no end: it matches `{longer}` too"
+            why = "what follows is not looked at, and passes"
+            write = "`$` at the end; `.*$`, where that is meant"
+            yield book.finding("NV136", rule, way, what, why=why, write=write)
+            return
+
+
+def _reached(book: Book, rule: Rule, item: Condition, way: str) -> Iterator[Finding]:
     text = str(item.value)
     if item.operator is Operator.MATCHES:
         found = next((hole for sample in samples(text) if (hole := _around(item, sample))), None)
         if found:
             hint = "anchor the pattern: `^` in front, `$` at the end (or `/` after the host of a URL)"
-            yield _hole(book, rule, item, "NV132", f"the pattern is not anchored: it matches `{found}` too", hint)
+            yield _hole(book, rule, way, "NV132", f"the pattern is not anchored: it matches `{found}` too", hint)
         loose = next((found for dot in _DOT.finditer(_bare(text)) if (found := _dotted(item, dot.start()))), None)
         if loose:
             what = f"a plain `.` is any character: the pattern matches `{loose}` too"
-            yield _hole(book, rule, item, "NV133", what, r"`\.` for a dot")
+            yield _hole(book, rule, way, "NV133", what, r"`\.` for a dot")
         return
     reached = _stretched(item, text)
     if reached and holds(item, reached):
         what = f"`{item.operator.value}` holds for `{reached}` too"
         hint = "`eq` or a list; `ends_with` from the `@` or a dot on; `starts_with` up to the `/` after the host"
-        yield _hole(book, rule, item, "NV134", what, hint)
+        yield _hole(book, rule, way, "NV134", what, hint)
 
 
-def _hole(book: Book, rule: Rule, item: Condition, code: str, what: str, write: str) -> Finding:
-    why = "whoever owns that name gets what the rule permits"
-    return book.finding(code, rule, f"match.{item.field}", what, why=why, write=write)
+def _hole(book: Book, rule: Rule, way: str, code: str, what: str, write: str) -> Finding:
+    why = "whoever owns that name gets what the rule " + ("permits" if permits(rule) else "lets pass")
+    return book.finding(code, rule, way, what, why=why, write=write)
 
 
 def _stretched(item: Condition, text: str) -> str | None:

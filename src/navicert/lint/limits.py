@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Final
 
 from navicert.core.scope import in_scope
 from navicert.lint.book import Book, Finding, shown
-from navicert.model.policy import Destination
+from navicert.model.action import Effect
+from navicert.model.decision import Verdict
+from navicert.model.policy import Destination, Operator, Rule
 
 _RISK: Final = "context.risk"
+_NO_ADDRESSES: Final = frozenset({Effect.PAY, Effect.GRANT, Effect.CREDENTIALS})
+_LISTS: Final = frozenset({Operator.EQ, Operator.IN})
 
 
 def limits(book: Book) -> Iterator[Finding]:
@@ -23,8 +28,12 @@ def limits(book: Book) -> Iterator[Finding]:
     places = book.policy.destinations
     for at, one in enumerate(places):
         if any(_within(one, other) for other in (*places[:at], *(item for item in places[at:] if item != one))):
-            named = shown((*one.at, *one.names))
+            named = shown(filter(None, (*one.at, *one.names, one.pattern)))
             yield _slack(book, "destinations", f"the entry for {named} is pointless: another one accepts no more there")
+    if places and not any(item.names or item.pattern for item in places):
+        yield from _accounts(book)
+    for rule in book.deciding:
+        yield from _misspelled(book, rule, {name for item in places for name in item.names})
     for intent in book.policy.intents:
         lost = [item for item in intent.tools if not any(in_scope(tool.tool, (item,)) for tool in book.policy.tools)]
         if lost and book.policy.tools:
@@ -36,6 +45,35 @@ def limits(book: Book) -> Iterator[Finding]:
                 why="the pattern admits nothing, unless the code declares such a tool",
                 write="the names as they stand in `tools`; nothing, where the tool is declared in code",
             )
+
+
+def _accounts(book: Book) -> Iterator[Finding]:
+    for tool in book.policy.tools:
+        if tool.destination and tool.effect in _NO_ADDRESSES:
+            yield book.finding(
+                "NV154",
+                None,
+                f"tools.{tool.tool}",
+                f"`destinations` lists addresses alone, and `{tool.tool}` ({tool.effect.value}) may go to other things",
+                why="an account or a name is no address: it takes PUBLIC, so that the answer is DENY (`label_limit`)"
+                " for a session that has read more",
+                write="an entry with `matches:` (a pattern of accounts) or `in:` (names as written); nothing, where all"
+                " are addresses",
+            )
+
+
+def _misspelled(book: Book, rule: Rule, listed: set[str]) -> Iterator[Finding]:
+    """Find a destination that a rule permits, and that `destinations` lists in nearly the same spelling."""
+    for item in rule.match:
+        if item.field != "destination" or item.operator not in _LISTS or item.negated or rule.decision is Verdict.DENY:
+            continue
+        for value in item.value if isinstance(item.value, list) else [item.value]:
+            near = get_close_matches(str(value), listed - {value}, 1, 0.85)
+            if near and value not in listed:
+                what = f"`destinations` does not list {shown([value])}, but {shown(near)}"
+                why = "a destination that is not listed takes PUBLIC"
+                write = "one spelling in both places; nothing, where there are two"
+                yield book.finding("NV155", rule, "match.destination", what, why=why, write=write)
 
 
 def _points(book: Book) -> Iterator[Finding]:
@@ -67,7 +105,7 @@ def _slack(book: Book, way: str, what: str) -> Finding:
 
 def _within(one: Destination, other: Destination) -> bool:
     """Tell whether another entry names every place of this one, and accepts no more there."""
-    named = set(one.at) <= set(other.at) and set(one.names) <= set(other.names)
+    named = set(one.at) <= set(other.at) and set(one.names) <= set(other.names) and one.pattern in {"", other.pattern}
     ours, theirs = one.accepts.categories, other.accepts.categories
     narrower = ours is None or (theirs is not None and set(theirs) <= set(ours))
     return named and other.accepts.level <= one.accepts.level and narrower

@@ -10,7 +10,7 @@ from navicert.core.fields import ROLES
 from navicert.core.text import normal_form
 from navicert.lint.book import NAMES, Book, Finding, full_names, holds, implies, inverted, listed, permits, shown
 from navicert.model.action import ToolProfile
-from navicert.model.decision import Classification
+from navicert.model.decision import Classification, Verdict
 from navicert.model.policy import Condition, Operator, Rule
 
 MEASURED: Final[Mapping[str, str]] = {
@@ -25,6 +25,7 @@ MEASURED: Final[Mapping[str, str]] = {
 _WITHOUT_TEST: Final = frozenset(
     {Operator.EXISTS, Operator.TYPE, Operator.SAME, Operator.AT, Operator.EXTERNAL, Operator.UNDER}
 )
+_ON: Final = frozenset({Verdict.ALLOW, Verdict.MODIFY, Verdict.STEP_UP})
 _FACTS: Final = "context.facts."
 _SIGNALS: Final = "signals."
 
@@ -51,8 +52,48 @@ def reach(book: Book) -> Iterator[Finding]:
     for rule in book.policy.rules:
         yield from _idle(book, rule)
         yield from _past(book, rule)
+        yield from _set_aside(book, rule)
+        yield from _loosening(book, rule)
         if permits(rule):
             yield from _contradicting(book, rule)
+
+
+def _set_aside(book: Book, rule: Rule) -> Iterator[Finding]:
+    """Find constraints that a rule above lets go; where it asks people, they stand in for `rate` and `total`."""
+    bound = {item.field: item.field for item in rule.constraints} | {item.kind: item.kind for item in rule.limits}
+    for other in book.deciding:
+        if other.decision not in _ON or other.priority <= rule.priority or not book.overlap(rule, other):
+            continue
+        looking = [other, *(each for each in book.over(other) if each.decision is Verdict.DENY)]
+        asked = {name for each in looking for name in _asked(each)}
+        people = {"rate", "total"} if other.decision is Verdict.STEP_UP else set()
+        lost = sorted(bound.keys() - asked - people)
+        if lost and not rule.shadow:
+            yield book.finding(
+                "NV107",
+                rule,
+                f"constraints.{lost[0]}",
+                f"these constraints ({shown(lost)}) do not count where `{other.id}` matches too",
+                why=f"it has priority {other.priority}, and only constraints of the rules that decide must hold",
+                write=f"the same constraints at `{other.id}`; or a DENY of a higher priority for what breaks them",
+            )
+
+
+def _asked(rule: Rule) -> Iterator[str]:
+    yield from (item.field for item in (*rule.match, *rule.constraints))
+    yield from (tally.kind for tally in (*rule.tallies, *rule.limits))
+
+
+def _loosening(book: Book, rule: Rule) -> Iterator[Finding]:
+    """Find shadow rules that would let pass what a rule below them denies."""
+    denies = (item for item in book.deciding if item.decision is Verdict.DENY and item.priority < rule.priority)
+    below = [
+        item.id for item in denies if item.classification is not Classification.FORBIDDEN and book.overlap(rule, item)
+    ]
+    if rule.shadow and rule.decision in _ON and below:
+        what = f"in force, this shadow rule would stand over {shown(below)}, and let pass what is denied now"
+        why, write = "a rule that is tried is expected to hold back more, not less", "a lower priority, or DENY"
+        yield book.finding("NV108", rule, "decision", what, why=why, write=f"{write}; nothing, where that is meant")
 
 
 def _shadows(book: Book, other: Rule, rule: Rule) -> bool:

@@ -355,6 +355,106 @@ def test_limits_points_and_intents_are_remarked_on_where_they_do_nothing(head, r
     assert [item.code for item in found(head + MAIL + body)] == expected
 
 
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("match: {effect: pay, resource: {not: {matches: '^DE[0-9]{20}'}}}, decision: DENY", ["NV136"]),
+        ("match: {effect: pay, resource: {not: {matches: '(?i)^DE[0-9]{20}'}}}, decision: DENY", ["NV136"]),
+        ("match: {effect: pay, resource: {not: {matches: '^DE[0-9]{20}$'}}}, decision: DENY", []),
+        ("match: {effect: pay, resource: {not: {matches: '^DE.*$'}}}, decision: DENY", []),
+        ("match: {effect: pay, resource: {not: {matches: '^INV-'}}}, decision: DENY", []),  # a prefix
+        ("match: {effect: pay, resource: {not: {matches: '[0-9]{20}'}}}, decision: DENY", []),  # somewhere in a text
+        ("match: {effect: pay, resource: {matches: '^DE[0-9]{20}'}}, decision: DENY", []),  # a list of what may not
+        ("match: {effect: pay, content: {not: {matches: '^Dear'}}}, decision: DENY", []),
+        ("match: {effect: pay, resource: {matches: '^DE[0-9]{20}'}}, decision: ALLOW", ["NV136"]),
+        ("match: {effect: pay, resource: {not: {matches: '^DE'}}}, decision: ALLOW", []),
+        (
+            "match: {effect: pay}, constraints: {parameters: {iban: {matches: '^DE[0-9]{20}'}}}, decision: ALLOW",
+            ["NV136"],
+        ),
+        ("match: {effect: pay}, constraints: {parameters: {iban: {not: {matches: '^DE'}}}}, decision: ALLOW", []),
+        ("match: {effect: send, destination: {not: {ends_with: a.example}}}, decision: DENY", ["NV134"]),
+        ("match: {effect: send, destination: {not: {ends_with: '@a.example'}}}, decision: DENY", []),
+        ("match: {effect: send, destination: {not: {matches: '^.+@a.example$'}}}, decision: DENY", ["NV133"]),
+        ("match: {effect: send}, constraints: {destination: {matches: 'a[.]example$'}}, decision: ALLOW", ["NV132"]),
+    ],
+)
+def test_what_lists_the_values_that_pass_is_looked_at_wherever_it_stands(rule, expected):
+    assert codes(f"{{id: a, {rule}}}") == expected
+
+
+BOUND = (
+    "{id: a, match: {tool: bank}, "
+    "constraints: {parameters: {currency: EUR}, total: {per: human, above: 9, window: 1d}}, decision: ALLOW%s}"
+)
+ABOVE = "{id: b, match: {tool: bank, amount: {gt: 5}%s}, decision: %s, priority: 1}"
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ((BOUND % "", ABOVE % ("", "ALLOW")), ["`parameters.currency`, `total`"]),
+        ((BOUND % "", ABOVE % ("", "STEP_UP, approvers: [ben]")), ["(`parameters.currency`)"]),  # they see how much
+        ((BOUND % "", ABOVE % ("", "DENY")), []),
+        ((BOUND % ", priority: 1", ABOVE % ("", "ALLOW")), []),
+        ((BOUND % "", ABOVE % (", parameters: {currency: EUR}", "STEP_UP, approvers: [ben]")), []),
+        ((BOUND % "", (ABOVE % ("", "ALLOW")).replace("tool: bank", "tool: shop")), []),
+        (
+            (
+                BOUND % "",
+                ABOVE % ("", "STEP_UP, approvers: [ben]"),
+                "{id: c, match: {tool: bank, parameters: {currency: {ne: EUR}}}, decision: DENY, priority: 1}",
+            ),
+            [],
+        ),
+        (((BOUND % "").replace("tool: bank", "tool: bank, amount: 1"), ABOVE % ("", "ALLOW")), []),  # never both
+    ],
+)
+def test_constraints_that_a_rule_above_sets_aside_are_named(rules, expected):
+    items = [item for item in found("rules:\n" + "".join(f"  - {rule}\n" for rule in rules)) if item.code == "NV107"]
+    assert len(items) == len(expected)
+    assert all(part in item.what and "`b`" in item.what for part, item in zip(expected, items, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("decision: ALLOW, priority: 1, shadow: true", ["NV108"]),
+        ("decision: ALLOW, shadow: true", []),
+        ("decision: DENY, priority: 1, shadow: true", []),
+    ],
+)
+def test_a_shadow_rule_over_a_denial_is_remarked_on(rule, expected):
+    assert (
+        codes("{id: d, match: {effect: pay}, decision: DENY}", f"{{id: a, match: {{tool: bank}}, {rule}}}") == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("tool", "places", "rule", "expected"),
+    [
+        ("{effect: pay, destination: to}", "{at: a.com, accepts: PUBLIC}", "", ["NV154"]),
+        ("{effect: pay}", "{at: a.com, accepts: PUBLIC}", "", []),
+        ("{effect: send, destination: to}", "{at: a.com, accepts: PUBLIC}", "", []),
+        ("{effect: pay, destination: to}", "{in: acme, accepts: PUBLIC}", "", []),
+        ("{effect: pay, destination: to}", "{matches: '^DE', accepts: PUBLIC}", "", ["NV136"]),
+        (
+            "{effect: pay, destination: to}",
+            "{at: a.com, accepts: PUBLIC}, {matches: '^DE$', accepts: INTERNAL}",
+            "",
+            [],
+        ),
+        ("{effect: send, destination: to}", "{in: '#hr-help', accepts: PUBLIC}", "'#hr-hlp'", ["NV155"]),
+        ("{effect: send, destination: to}", "{in: '#hr-help', accepts: PUBLIC}", "['#hr-help']", []),
+        ("{effect: send, destination: to}", "{in: '#hr-help', accepts: PUBLIC}", "{not: {eq: '#hr-hlp'}}", []),
+        ("{effect: send, destination: to}", "{in: ['#hr-help', '#hr-helm'], accepts: PUBLIC}", "'#hr-help'", []),
+    ],
+)
+def test_destinations_that_no_entry_can_list_or_lists_otherwise_are_remarked_on(tool, places, rule, expected):
+    rules = f"rules: [{{id: a, match: {{effect: send, destination: {rule}}}, decision: ALLOW}}]\n" if rule else ""
+    assert [item.code for item in found(f"tools: {{x.do: {tool}}}\ndestinations: [{places}]\n{rules}")] == expected
+
+
 def test_findings_point_at_the_key_and_stand_in_file_order():
     items = found(
         "rules:\n  - id: a\n    decision: STEP_UP\n    approvers: [requester]\n    risk: high\n", "declared_tools"
