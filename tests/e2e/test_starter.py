@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,24 @@ def test_a_home_made_with_a_pack_fails_its_tests_once_a_rule_is_gone(pack: str, 
         text.replace("decision: DENY", "decision: ALLOW").replace("classification: forbidden", "risk: low")
     )
     assert navicert("test", folder=tmp_path).returncode in {3, 4}
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_no_change_of_a_pack_survives_its_tests_but_those_that_they_accept(pack: str) -> None:
+    with as_file(files("navicert.starter")) as folder:
+        played = navicert("test", "--mutate", "--json", f"{pack}.test.yaml", folder=folder)
+    mutation = json.loads(played.stdout)["policies"][0]["mutation"]
+
+    assert [item for item in mutation["survivors"] if not item["accepted"]] == mutation["stale"] == []
+    assert played.returncode == 0
+    assert len(mutation["survivors"]) < 0.2 * mutation["tried"]
+
+
+@pytest.mark.parametrize("pack", [(), *(("--pack", pack) for pack in PACKS)])
+def test_the_policy_of_a_new_home_is_in_the_one_layout(pack: tuple[str, ...], tmp_path: Path) -> None:
+    assert navicert("init", *pack, folder=tmp_path).returncode == 0
+    checked = navicert("fmt", "--check", folder=tmp_path)
+    assert (checked.returncode, checked.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("pack", PACKS)

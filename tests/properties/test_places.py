@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import socket
 from email.utils import getaddresses
 from ipaddress import IPv4Address, IPv6Address
@@ -235,3 +236,11 @@ def test_a_pattern_that_is_fine_is_met_by_the_place_that_it_names(text):
         assert {at([text], restricting=False)(address) for address in addresses(text)} == {True}
     if check_folder(text) is None:
         assert under([text], restricting=True)(text) is True
+
+
+@given(anything | st.lists(st.sampled_from(PIECES), min_size=1, max_size=5).map("".join))
+@MANY
+def test_what_a_refused_pattern_is_told_to_write_is_not_refused_in_turn(text):
+    fault = check_place(text) if len(text) < 60 and "`" not in text else None
+    for advice in re.findall("`([^`]*)`", (fault or "").partition("; write ")[2]):
+        assert advice[0] == "/" or advice == "xn--" or check_place(advice) is None

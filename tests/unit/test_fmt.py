@@ -55,9 +55,12 @@ def _loads(text: str) -> bool:
     return True
 
 
+FILES = [*ROOT.glob("src/**/*.yaml"), *ROOT.glob("examples/**/*.yaml")]
+
+
 def _found() -> dict[str, str]:
     """Every policy of the project, by where it stands: files, blocks of the documents, texts in the tests."""
-    found = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in ROOT.glob("src/**/*.yaml")}
+    found = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in FILES}
     for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
         blocks = re.findall(r"```yaml[^\n]*\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
         found |= {f"{page.relative_to(ROOT)}#{at}": block for at, block in enumerate(blocks)}
@@ -74,6 +77,7 @@ FOUND = _found()
 def test_there_are_policies_to_try() -> None:
     assert len(FOUND) > 80
     assert {"src/navicert/cli/starter.yaml", "docs/reference/policy-language.md#0"} <= FOUND.keys()
+    assert sum(where.startswith("src/navicert/starter/") for where in FOUND) == 4
 
 
 @pytest.mark.parametrize("where", sorted(FOUND))
@@ -143,7 +147,7 @@ version: 3      # two
 posture: 'declared_reads'
 
 tools:
-  email.send:  # mail
+  email.send:   # mail
     effect: send
     content: [subject,  # why
       body]
@@ -158,7 +162,7 @@ rules:
   - id: a
     match: {tool: email, operation: "send",
       # inside brackets
-      destination: {ends_with: '@x.example'}}  # behind brackets
+      destination: {ends_with: '@x.example'}}   # behind brackets
     decision: ALLOW
     reason: >  # behind a header
       some text   # no comment
@@ -188,6 +192,18 @@ rules:
 
 def test_the_layout_is_the_documented_one() -> None:
     assert tidy(ODD) == EVEN
+
+
+def test_aligned_comments_keep_the_distance_that_the_author_gave_them() -> None:
+    wide = HEAD.replace("p\n", "p             # one\n", 1).replace("1\n", "1            # two\n")
+
+    assert tidy(wide) == wide
+    assert tidy(wide.replace("p    ", "p ")) == HEAD.replace("p\n", "p   # one\n", 1).replace("1\n", "1  # two\n")
+
+
+@pytest.mark.parametrize("where", sorted(where for where in FOUND if where.endswith(".yaml")))
+def test_the_policies_to_start_from_are_laid_out_already(where: str) -> None:
+    assert format_policy(FOUND[where]) == FOUND[where]
 
 
 @pytest.mark.parametrize("change", [str, lambda text: text.replace("\n", "\r\n"), lambda text: "\ufeff" + text])

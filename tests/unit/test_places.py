@@ -352,7 +352,13 @@ FAULTY = {
     "*.10.0.0.1": "write a host",
     "010.0.0.1": "write a host",
     "a@company.com,b@company.com": "write a host",
-    "company com": "write a host",
+    "company com": "a name goes under `in`",
+    "#general": "is no address; a name goes under `in`",
+    "https://*.company.com/x y": "write `company.com`, or `*.company.com` for all its sub-domains",
+    "https://*.company.com:80": "write `company.com`, or `*.company.com` for all its sub-domains",
+    "https://*.10.0.0.1/x": "write a host",
+    "10.0.0.0/40": "write a size from `/0` to `/32`",
+    "2001:db8::/129": "write a size from `/0` to `/128`",
 }
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import navicert
 from navicert.assemble import make_home
+from navicert.cli import main
 from navicert.model.errors import PolicyError
 from navicert.rehearsal import rehearse, rehearse_all
 from navicert.rehearsal.cases import Suite
@@ -509,19 +512,171 @@ def test_bounds_of_the_whole_policy_are_left_out_one_by_one(play, tmp_path: Path
     )
     survivors = mutated(play, tmp_path, ALLOWED % 100, TINY.replace("rules:\n", bounds + "rules:\n"))[1]
 
-    assert "5: `destinations` 1 is left out" in survivors
-    assert "5: `destinations` 2 is left out" in survivors
+    assert "5: `destinations`: `a.example` is left out" in survivors
+    assert "5: `destinations`: `b.example` is left out" in survivors
     assert "8: `risk_limit` is left out" in survivors
 
 
-def test_a_rule_in_shadow_is_counted_where_it_holds_and_is_not_mutated(play, tmp_path: Path) -> None:
-    policy = TINY + "  - {id: shady, match: {amount: {gt: 50}}, decision: DENY, priority: 1, shadow: true}\n"
-    tried, survivors = mutated(play, tmp_path, ALLOWED % 99 + "\n" + ALLOWED % 40, policy)
+SHADY = (
+    TINY
+    + """\
+  - {id: shady, match: {amount: {gt: 50}}, decision: DENY, priority: 1, shadow: true}
+  - {id: lower, match: {amount: {gt: 60}}, decision: DENY, shadow: true}
+"""
+)
+SHADOWED = "- {call: pay.send, with: {amount: 99}, expect: ALLOW, shadow: DENY}\n"
+UNSHADOWED = "- {call: pay.send, with: {amount: 50}, expect: ALLOW, shadow: none}\n"
 
-    assert tried == mutated(play, tmp_path, ALLOWED % 99 + "\n" + ALLOWED % 40)[0]
-    assert not any("shady" in each for each in survivors)
-    reached = play(ALLOWED % 99 + "\n" + ALLOWED % 40, policy=policy).coverage
-    assert {item.rule: item.reached for item in reached} == {"small": 2, "shady": 1}
+
+def test_what_shadow_rules_would_make_of_an_action_is_checked_against_what_is_recorded(play) -> None:
+    assert play(SHADOWED + UNSHADOWED, policy=SHADY).failures == ()
+    for wrong, came in (
+        (SHADOWED.replace("DENY", "none"), "shadow: DENY by `shady`"),
+        (SHADOWED.replace("DENY", "STEP_UP"), "shadow: DENY by `shady`"),
+        (UNSHADOWED.replace("none", "DENY"), "shadow: ALLOW by `small`"),
+    ):
+        assert [failure.came for failure in play(wrong, policy=SHADY).failures] == [came]
+    assert [failure.came for failure in play(SHADOWED, policy=TINY).failures] == ["shadow: none"]
+    with pytest.raises(PolicyError, match="`shadow` cannot be `NONE`; did you mean `none`"):
+        play(UNSHADOWED.replace("none", "NONE"), policy=SHADY)
+
+
+def test_a_rule_in_shadow_is_counted_where_it_would_have_determined_the_verdict(play) -> None:
+    reached = play(ALLOWED % 99 + "\n" + ALLOWED % 40, policy=SHADY).coverage
+
+    assert {item.rule: item.reached for item in reached} == {"small": 2, "shady": 1, "lower": 0}
+
+
+def test_a_change_of_a_rule_in_shadow_is_noticed_by_its_would_be_verdict(play, tmp_path: Path) -> None:
+    policy = SHADY[: SHADY.index("  - {id: lower")]
+    shifted = "7: `match.amount`: `gt` → `ge`"
+
+    assert shifted in mutated(play, tmp_path, ALLOWED % 50 + "\n" + ALLOWED % 99, policy)[1]
+    left = mutated(play, tmp_path, SHADOWED + UNSHADOWED, policy)[1]
+    assert shifted not in left
+    assert "7: the rule is left out" not in left
+
+
+BOUNDED = """\
+policy: bounded
+version: 1
+posture: declared_tools
+tools: {crm.read: {effect: read, returns: INTERNAL}, mail.send: {effect: send, destination: to, returns: PUBLIC}}
+destinations:
+  - {at: [a.example, b.example], accepts: INTERNAL}
+intents:
+  support: {tools: [crm.read, mail.send], accepts: CONFIDENTIAL, actions: 2}
+"""
+
+
+def test_destinations_and_intents_are_changed_bound_by_bound(tmp_path: Path) -> None:
+    actions = "- {call: crm.read, with: {id: 1}, expect: ALLOW}"
+    (tmp_path / "policy.yaml").write_text(BOUNDED, encoding="utf-8")
+    path = tmp_path / "policy.test.yaml"
+    path.write_text(
+        f"identity: {{intent: support}}\ncases:\n  - name: a\n    actions:\n      {actions}\n", encoding="utf-8"
+    )
+    suite = Suite(path)
+    words = {change.words for change in _changes(suite.policy, suite.spans)}
+
+    assert words >= {
+        "`destinations`: `a.example` is left out",
+        "`destinations`: `a.example`: `at`: `b.example` is left out",
+        "`destinations`: `a.example`: `accepts`: `INTERNAL` → `PUBLIC`",
+        "`destinations`: `a.example`: `accepts`: `INTERNAL` → `CONFIDENTIAL`",
+        "`intents`: `support` is left out",
+        "`intents`: `support`: `tools`: `mail.send` is left out",
+        "`intents`: `support`: `accepts` is left out",
+        "`intents`: `support`: `accepts`: `CONFIDENTIAL` → `RESTRICTED`",
+        "`intents`: `support`: `actions` is left out",
+    }
+
+
+def verb(*arguments: str) -> tuple[int, str]:
+    found = CliRunner().invoke(main, [*arguments])
+    return found.exit_code, found.output
+
+
+def test_survivors_that_the_file_accepts_count_no_more_and_stale_entries_are_reported(play, tmp_path: Path) -> None:
+    over = "\n- {call: pay.send, with: {amount: 101}, expect: DENY}"
+    play(ALLOWED % 100 + over, policy=TINY)
+    path = tmp_path / "policy.test.yaml"
+    text = path.read_text(encoding="utf-8")
+
+    code, said = verb("test", "--mutate", str(path))
+    left = ["the posture `deny` → `declared_reads`", "small: `match.effect` is left out"]
+    assert code == 1
+    assert all(f"  {each}\n" in said for each in left)
+    path.write_text(text + "survivors:\n" + "".join(f"  - '{each}'\n" for each in left), encoding="utf-8")
+    code, said = verb("test", "--mutate", str(path))
+    assert (code, said.count("(accepted)")) == (0, 2)
+    assert "7 of 9 changes to the policy noticed (78%), 2 accepted\n" in said
+    path.write_text(path.read_text(encoding="utf-8") + "  - 'small: DENY → ALLOW'\n", encoding="utf-8")
+    code, said = verb("test", "--mutate", str(path))
+    assert code == 1
+    assert "no change survives that is called `small: DENY → ALLOW`; remove it" in said
+    path.write_text(path.read_text(encoding="utf-8") + f"  - '{left[0]}'\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match="stands twice in `survivors`"):
+        rehearse(path)
+
+
+def test_two_changes_of_the_same_words_are_two_survivors(play, tmp_path: Path) -> None:
+    policy = TINY.replace("{le: 100}", "{ge: 1, le: 100}")
+    survivors = mutated(play, tmp_path, ALLOWED % 50, policy)[1]
+
+    assert {"6: `match.amount` is left out", "6: `match.amount` is left out (2)"} <= set(survivors)
+
+
+# ------------------------------------------------------------------------------------------------------ what is said
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [("rul", "did you mean `rule`"), ("because", "the codes are: `answered`")]
+)
+def test_a_reason_that_is_no_code_does_not_load(play, code: str, message: str) -> None:
+    with pytest.raises(PolicyError, match=f"`{code}` is no reason code; {message}"):
+        play(f"- {{call: notes.read, expect: DENY, reason: {code}}}")
+
+
+def test_a_role_without_any_parameter_is_remarked_on(play, tmp_path: Path) -> None:
+    found = play("- {call: pay.send, with: {recipient: acme, amount: 5}, expect: DENY}")
+
+    (remark,) = found.remarks
+    assert (remark.line, remark.text) == (
+        6, "no destination of `pay.send` is given, which is `to`; `with` has `recipient`, `amount`",
+    )  # fmt: skip
+    assert found.failures == ()
+    code, said = verb("test", str(tmp_path / "policy.test.yaml"))
+    assert code == 0
+    assert f":6:16  {remark.text}\n" in said.replace("\n  ", " ")
+    assert json.loads(verb("test", "--json", remark.file)[1])["policies"][0]["warnings"] == [
+        {"file": remark.file, "line": 6, "column": 16, "text": remark.text}
+    ]
+    assert play("- {call: pay.send, expect: DENY}").remarks == ()
+    assert play("- {call: pay.send, with: {to: acme, amount: 5}, expect: DENY}").remarks == ()
+
+
+def test_a_failure_says_which_action_before_it_was_waited_for(play) -> None:
+    policy = TINY.replace("amount: amount}", "amount: amount, resource: bill}")
+    policy += "  - {id: large, match: {amount: {gt: 100}}, decision: STEP_UP, approvers: ben}\n"
+    actions = "- {call: pay.send, with: {bill: b7, amount: 101}, expect: STEP_UP}\n"
+    actions += "- {call: pay.send, with: {bill: b7, amount: 1}, expect: ALLOW}"
+
+    (failure,) = play(actions, policy=policy).failures
+    assert failure.came == "DEFER by `small` (depends), as it depends on `pay.send` before it"
+    assert play(actions.replace("bill: b7, amount: 1}", "bill: b8, amount: 1}"), policy=policy).failures == ()
+
+
+def test_a_policy_is_no_test_file_and_a_test_file_no_policy(play, tmp_path: Path) -> None:
+    play("- {call: notes.read, expect: ALLOW}")
+
+    with pytest.raises(
+        PolicyError, match=r"this is a policy, and no test file; name its `\*.test.yaml`, or .*`navicert lint`"
+    ):
+        rehearse(tmp_path / "policy.yaml")
+    code, said = verb("lint", str(tmp_path / "policy.test.yaml"))
+    assert code == 2
+    assert "is a file of tests, and no policy; play it with `navicert test`" in said
 
 
 def test_a_policy_whose_tests_fail_is_not_mutated(play, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from navicert.cli.faults import FINDINGS, FINE
+from navicert.cli.faults import FINDINGS, FINE, Misused
 from navicert.cli.home import common, home_of, shown_path
 from navicert.cli.terminal import Terminal, cut, emit, wrap
 from navicert.core.inert import columns, inert
@@ -55,6 +55,8 @@ def policy_text(file: Path | None, home: str | None) -> tuple[Path, str]:
     if file is None:
         place, config = home_of(home)
         file = place.folder / config.policy
+    if file.name.endswith(".test.yaml"):
+        raise Misused(f"`{inert(str(file))}` is a file of tests, and no policy; play it with `navicert test`")
     try:
         return file, file.read_bytes().decode()  # as it stands: the reader judges its line ends
     except OSError as error:

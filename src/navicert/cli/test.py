@@ -16,7 +16,7 @@ from navicert.model.decision import Verdict
 
 if TYPE_CHECKING:
     from navicert.model.value import Value
-    from navicert.rehearsal import Failure, Rehearsal
+    from navicert.rehearsal import Failure, Rehearsal, Remark
 
 FAILED: Final = 4
 PATTERN: Final = "*.test.yaml"
@@ -43,7 +43,7 @@ def verb(
     if tell is not None:
         tell.wipe()
     failed = any(each.failures or (require_coverage and each.untested) for each in found)
-    survived = any(each.mutation is not None and each.mutation.survivors for each in found)
+    survived = any(each.mutation is not None and (each.mutation.left or each.mutation.stale) for each in found)
     code = FAILED if failed else FINDINGS if survived else FINE
     if as_json:
         emit(_document(found))
@@ -98,6 +98,8 @@ def _show(out: Terminal, found: Rehearsal, *, required: bool, explain: bool) -> 
     else:
         out.say(f"{out.mark('ok')} {counts}, all as expected")
     _show_coverage(out, found, required=required)
+    for remark in found.remarks:
+        _show_remark(out, remark)
     if found.mutation is not None:
         _show_mutation(out, found)
 
@@ -145,18 +147,28 @@ def _show_coverage(out: Terminal, found: Rehearsal, *, required: bool) -> None:
         out.say(f"{mark} {found.policy}:{item.line}:{item.column}  no test reaches the rule {_name(out, item.rule)}")
 
 
+def _show_remark(out: Terminal, remark: Remark) -> None:
+    out.say(f"{out.mark('warning')} {remark.file}:{remark.line}:{remark.column}  {inert(remark.text)}")
+
+
 def _show_mutation(out: Terminal, found: Rehearsal) -> None:
     mutation = found.mutation
     assert mutation is not None  # noqa: S101 - INVARIANT: asked before
     places = [f"{found.policy}:{item.line}:{item.column}" for item in mutation.survivors]
     width = max(map(len, places), default=0)
     for place, item in zip(places, mutation.survivors, strict=True):
-        of = f"{_name(out, item.rule)}  " if item.rule else ""
-        out.say(f"{out.mark('warning')} {place:<{width}}  {of}{inert(item.change)}")
+        sign, rest = ("note", out.style("  (accepted)", "dim")) if item.accepted else ("warning", "")
+        out.say(f"{out.mark(sign)} {place:<{width}}  {inert(item.text)}{rest}")
+    for remark in mutation.stale:
+        _show_remark(out, remark)
     noticed = mutation.tried - len(mutation.survivors)
     score = f"{noticed / mutation.tried:.0%}" if mutation.tried else "nothing to change"
-    sign, rest = ("warning", "; add a case for each that matters") if mutation.survivors else ("ok", "")
-    out.say(f"{out.mark(sign)} {noticed} of {_count(mutation.tried, 'change')} to the policy noticed ({score}){rest}")
+    accepted = len(mutation.survivors) - len(mutation.left)
+    more = f", {accepted} accepted" if accepted else ""
+    sign, rest = ("warning", "; add a case for each that matters") if mutation.left else ("ok", "")
+    out.say(
+        f"{out.mark(sign)} {noticed} of {_count(mutation.tried, 'change')} to the policy noticed ({score}){more}{rest}"
+    )
 
 
 def _name(out: Terminal, rule: str) -> str:
@@ -180,8 +192,10 @@ def _document(found: list[Rehearsal]) -> dict[str, Any]:
             "files": list(each.files),
             "failures": [_plain(item) for item in each.failures],
             "rules": [_plain(item) for item in each.coverage],
+            "warnings": [_plain(item) for item in each.remarks],
             "mutation": each.mutation and {
                 "tried": each.mutation.tried, "survivors": [_plain(item) for item in each.mutation.survivors],
+                "stale": [_plain(item) for item in each.mutation.stale],
             },
         }
         for each in found

@@ -285,7 +285,7 @@ def check_place(pattern: str) -> str | None:
     bare = pattern.removeprefix("*.")
     network = _network(pattern)
     if not pattern.isascii():
-        return f"{shown} is not ASCII; write the host in its `xn--` form, and a name as it is under `in`"
+        return f"{shown} is not ASCII; write the host in its `xn--` form"
     if not name:
         return f"{shown} names no place; leave the condition out where every place is meant"
     if pattern[0] in ".@" or "*" in bare:

@@ -15,12 +15,14 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
+import msgspec
+
 from navicert.model.value import Value
-from navicert.rehearsal.cases import Suite
+from navicert.rehearsal.cases import Remark, Suite
 from navicert.rehearsal.mutants import Mutation, Survivor, mutate
 from navicert.rehearsal.run import Failure, Played, play, watch
 
-__all__ = ["Coverage", "Failure", "Mutation", "Played", "Rehearsal", "Survivor", "rehearse", "rehearse_all"]
+__all__ = ["Coverage", "Failure", "Mutation", "Played", "Rehearsal", "Remark", "Survivor", "rehearse", "rehearse_all"]
 
 
 class Coverage(Value, frozen=True, kw_only=True):
@@ -33,12 +35,16 @@ class Coverage(Value, frozen=True, kw_only=True):
 
 
 class Rehearsal(Value, frozen=True, kw_only=True):
-    """What came of the tests of one policy. mutation: None where it was not asked for, or a test failed."""
+    """What came of the tests of one policy. mutation: None where it was not asked for, or a test failed.
+
+    remarks: what may be a mistake in a test file, and is no failure.
+    """
 
     policy: str
     files: tuple[str, ...]
     cases: tuple[Played, ...]
     coverage: tuple[Coverage, ...]
+    remarks: tuple[Remark, ...] = ()
     mutation: Mutation | None = None
 
     @property
@@ -101,11 +107,10 @@ def _rehearse(suites: list[Suite], progress: Callable[[str, int, int], None], *,
             Coverage(rule=name, line=line, column=column, reached=reached[name])
             for name, (line, column) in first.spans.rules.items()
         ),
+        remarks=tuple(remark for suite in suites for remark in suite.remarks),
     )
     if not mutated or found.failures:
         return found
     by_case = {item.case: item.reached for item in played}
     mutation = mutate(suites, by_case, lambda done, of: progress("changes", done, of))
-    return Rehearsal(
-        policy=found.policy, files=found.files, cases=found.cases, coverage=found.coverage, mutation=mutation
-    )
+    return msgspec.structs.replace(found, mutation=mutation)

@@ -13,6 +13,8 @@ from typing import Any, Final
 from navicert.core.builtin import PREFIX, with_builtin
 from navicert.core.canonical import parameter_bytes
 from navicert.core.compile import CompiledPolicy, compile_policy
+from navicert.core.denial import REASON_CODES
+from navicert.core.fields import ROLES
 from navicert.core.times import micros
 from navicert.model.action import ToolProfile
 from navicert.model.decision import Verdict
@@ -29,6 +31,8 @@ START: Final = 1_800_000_000_000_000
 """2027-01-15T08:00:00Z, in microseconds: when a case begins that does not say."""
 POSTURE: Final = "posture"
 """In place of a rule: none matched, and the posture decided. Also its reason code."""
+NONE: Final = "none"
+"""As `shadow`: the shadow rules would change nothing."""
 MAX_TEXT: Final = 20_000
 
 _FACTS: Final = "context.facts."
@@ -38,16 +42,18 @@ _PERMITS: Final = (Verdict.ALLOW, Verdict.MODIFY)
 _TEXTS: Final = tuple(name for name in Claims.__struct_fields__ if name not in {"roles", "scope", "token", "peer"})
 _IDENTITY: Final = (*_TEXTS, "roles", "scope", "development", "separation")
 _SEPARATIONS: Final = {word: word for word in ("none", "user", "host")}
-_FILE: Final = ("policy", "identity", "tools", "cases")
+_FILE: Final = ("policy", "identity", "tools", "survivors", "cases")
+_SHADOWS: Final = {word: word for word in (*Verdict, NONE)}
 _CASE: Final = ("name", "request", "identity", "at", "actions")
 _ANSWERS: Final = ("facts", "after", "approve", "deny", "timeout")
-_CALL: Final = ("call", "with", "expect", "rule", "reason", "becomes", "result", "returns", *_ANSWERS, "then")
+_CALL: Final = ("call", "with", "expect", "rule", "reason", "shadow", "becomes", "result", "returns", *_ANSWERS, "then")
 _STEPS: Final = ("call", "wait", "says", "observe", "session")
 
 
 class Call(Value, frozen=True, kw_only=True):
     """An action, and what is expected of it. rules: exactly those that determine it; None: not looked at.
 
+    shadow: the verdict that the shadow rules would give, or `NONE`; None: not looked at.
     becomes: the parameters that MODIFY makes others, None where one goes. result, found: what the tool gives back, and
     the labels that a classifier finds in it. The rest is what happens while it waits, and what that comes to (`then`).
     """
@@ -57,6 +63,7 @@ class Call(Value, frozen=True, kw_only=True):
     expect: Verdict
     rules: tuple[str, ...] | None = None
     reason: str | None = None
+    shadow: str | None = None
     becomes: dict[str, Json] | None = None
     result: Json = None
     found: Labels | None = None
@@ -112,25 +119,57 @@ class Case(Value, frozen=True, kw_only=True):
     steps: tuple[tuple[Step, tuple[int, int]], ...]
 
 
+class Remark(Value, frozen=True, kw_only=True):
+    """Something about a test file that may be a mistake, and is no failure."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+
+
 class Suite:
-    """A test file with its policy. tools: those that the policy leaves to the code."""
+    """A test file with its policy. tools: those that the policy leaves to the code.
+
+    accepted: changes that may survive, as they are reported, each with its line and column.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read both; raises `PolicyError` where one of them does not load."""
         self.path = path
         text = _text(path)
         try:
-            file = words.fields(_document(text), "the test file", _FILE, ("cases",))
+            document = _document(text)
+            if "posture" in document.nodes:
+                todo = "name its `*.test.yaml`, or look at it with `navicert lint`"
+                raise PolicyError(f"{path}: this is a policy, and no test file; {todo}")
+            file = words.fields(document, "the test file", _FILE, ("cases",))
             named = words.line(file.nodes["policy"], "`policy`", MAX_TEXT) if "policy" in file.nodes else "policy.yaml"
             self.policy_path = path.parent / named
             self.policy, self.spans, self.compiled = load_policy(self.policy_path)
             self.tools = {
                 item.tool: item for item in (read_tools(file.nodes["tools"])[0] if "tools" in file.nodes else ())
             }
-            self.cases = _Reader(self.policy, self.tools).cases(file)
+            self.accepted = _accepted(file.nodes["survivors"]) if "survivors" in file.nodes else {}
+            reader = _Reader(self.policy, self.tools)
+            self.cases = reader.cases(file)
+            self.remarks = tuple(
+                Remark(file=str(path), line=place.line, column=place.column, text=text)
+                for place, text in reader.remarks
+            )
         except Fault as fault:
             line, column = fault.place
             raise PolicyError(f"{path}:{line}:{column}: {fault}") from None
+
+
+def _accepted(node: Node) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for item in words.items(node, "`survivors`"):
+        text = words.line(item, "an entry of `survivors`", MAX_TEXT)
+        if text in found:
+            raise Fault(item.place, f"{shown(text)} stands twice in `survivors`; keep one")
+        found[text] = (item.place.line, item.place.column)
+    return found
 
 
 def load_policy(path: Path) -> tuple[PolicySet, Spans, CompiledPolicy]:
@@ -170,6 +209,7 @@ class _Reader:
         fields = {item.field for rule in policy.rules for item in (*rule.match, *rule.constraints)}
         asked = {field.removeprefix(_FACTS) for field in fields if field.startswith(_FACTS)}
         self._facts = asked | {fact.name for fact in policy.facts}
+        self.remarks: list[tuple[Place, str]] = []
 
     def cases(self, file: Table) -> tuple[Case, ...]:
         who = self._identity(file.nodes["identity"]) if "identity" in file.nodes else {}
@@ -261,12 +301,15 @@ class _Reader:
         expect = words.choice(nodes["expect"], "`expect`", _VERDICTS)
         then = words.choice(nodes["then"], "`then`", _VERDICTS) if "then" in nodes else None
         self._check(found, expect, then)
+        parameters = _json(nodes["with"], "`with`") if "with" in nodes else {}
+        self._look(tool, parameters, nodes["call"].place)
         return Call(
             tool=tool,
-            parameters=_json(nodes["with"], "`with`") if "with" in nodes else {},
+            parameters=parameters,
             expect=expect,
             rules=self._named(nodes["rule"]) if "rule" in nodes else None,
-            reason=words.line(nodes["reason"], "`reason`") if "reason" in nodes else None,
+            reason=_code(nodes["reason"]) if "reason" in nodes else None,
+            shadow=words.choice(nodes["shadow"], "`shadow`", _SHADOWS) if "shadow" in nodes else None,
             becomes=_json(nodes["becomes"], "`becomes`") if "becomes" in nodes else None,
             result=words.json(nodes["result"], "`result`") if "result" in nodes else None,
             found=self._labels(tool, nodes["returns"]) if "returns" in nodes else None,
@@ -277,6 +320,14 @@ class _Reader:
             timeout=words.truth(nodes["timeout"], "`timeout`") if "timeout" in nodes else False,
             then=then,
         )
+
+    def _look(self, tool: str, parameters: dict[str, Json], place: Place) -> None:
+        """Remark on a role whose parameters are all missing while others are given: a name may be misspelt."""
+        for role in ROLES[:3] if parameters else ():
+            names: tuple[str, ...] = getattr(self._profiles[tool], role)
+            if names and not any(name.partition(".")[0] in parameters for name in names):
+                given = f"`with` has {words.listed(parameters)}"
+                self.remarks.append((place, f"no {role} of `{tool}` is given, which is {words.listed(names)}; {given}"))
 
     def _check(self, found: Table, expect: Verdict, then: Verdict | None) -> None:
         """Refuse what could have no effect: answers that nobody asks for, results of what does not run."""
@@ -331,6 +382,14 @@ def _json(node: Node, what: str) -> dict[str, Json]:
     except InvalidAction as error:
         raise Fault(node.place, f"{what}: {error}") from None
     return parameters
+
+
+def _code(node: Node) -> str:
+    code = words.line(node, "`reason`")
+    if code not in REASON_CODES:
+        near = words.advice(code, sorted(REASON_CODES), "the codes are")
+        raise Fault(node.place, f"{shown(code)} is no reason code; {near}")
+    return code
 
 
 def _time(node: Node) -> int:

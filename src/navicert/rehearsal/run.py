@@ -43,13 +43,13 @@ from navicert.model.errors import IdentityError, NavicertError, Unavailable
 from navicert.model.identity import ActionIdentity, Claims, Delegation
 from navicert.model.labels import Labels
 from navicert.model.policy import Source, SourceKind
-from navicert.model.receipt import DecisionPart
+from navicert.model.receipt import DecisionPart, ShadowPart
 from navicert.model.signals import Finding
 from navicert.model.suspension import Answer as Word
 from navicert.model.suspension import Approver
 from navicert.model.value import Json, Value
 from navicert.people import sign_answer
-from navicert.rehearsal.cases import POSTURE, Anew, Call, Case, Observe, Pause, Says, Step, Suite
+from navicert.rehearsal.cases import NONE, POSTURE, Anew, Call, Case, Observe, Pause, Says, Step, Suite
 
 _CLASSIFIER = PatternClassifier()
 _DETECTORS = make_detectors()
@@ -85,8 +85,8 @@ class Failure(Value, frozen=True, kw_only=True):
 class Played(Value, frozen=True, kw_only=True):
     """What became of one case.
 
-    reached: how many actions each rule determined; of a rule that decides nothing itself (it labels, lowers, adds risk,
-    stands in shadow), for how many it held.
+    reached: how many actions each rule determined; of a rule in shadow, how many it would have; of one that decides
+    nothing itself (it labels, lowers, adds risk), for how many it held.
     """
 
     case: str
@@ -153,11 +153,10 @@ def watch(policy: CompiledPolicy) -> set[str]:
 
         return noted
 
-    silent = {rule.id for rule in policy.policy.rules if rule.decision is None or rule.shadow}
-    for each in (policy, policy.shadowed):
-        for item in each._rules if each is not None else ():  # noqa: SLF001 - there is no other way to see them hold
-            if item.rule.id in silent:
-                item.matches = noting(item, item.matches)
+    silent = {rule.id for rule in policy.policy.rules if rule.decision is None}
+    for item in policy._rules:  # noqa: SLF001 - there is no other way to see them hold
+        if item.rule.id in silent:
+            item.matches = noting(item, item.matches)
     return held
 
 
@@ -223,6 +222,7 @@ class Run:
                 scribe=Scribe(pseudonym=make_pseudonym(b"tests"), salt=ids.salt, separation=case.separation),
             ),
         )
+        self._waiting: dict[str, str] = {}  # what waits, by handle: its tool
         self._names = {percent(rule.id): rule.id for rule in policy.policy.rules}
         self._session = self._engine.open_session(case.request, case.claims)
 
@@ -255,7 +255,12 @@ class Run:
         )
         self._held.clear()
         try:
-            answer = self._came(self._engine.decide(action, self._session), call.expect, call.rules, call.reason)
+            decided = self._engine.decide(action, self._session)
+            if isinstance(decided, Suspended):
+                self._waiting[decided.handle] = call.tool
+            shadow = self._shadow(decided)
+            answer = self._came(decided, call.expect, call.rules, call.reason)
+            _as_shadowed(call, shadow)
             if isinstance(answer, Suspended) and call.then is not None:
                 answer = self._came(self._answered(call, answer), call.then, when=" in the end")
         finally:
@@ -289,16 +294,31 @@ class Run:
         plain = reason is None and code in {"rule", POSTURE}
         raise Unexpected(
             expected + (f" ({reason})" if reason else ""),
-            f"{came.value} by {_by(by, code)}" + ("" if plain else f" ({code})"),
+            f"{came.value} by {_by(by, code)}" + ("" if plain else f" ({code})") + self._behind(why),
             why,
         )
+
+    def _behind(self, why: str) -> str:
+        """Say which earlier actions of the case this one waits for, in words."""
+        names = [tool for handle, tool in self._waiting.items() if handle in why]
+        return f", as it depends on {', '.join(f'`{name}`' for name in names)} before it" if names else ""
+
+    def _shadow(self, answer: Answer) -> ShadowPart | None:
+        """Return what is recorded of shadow rules, if one concerns the action, and note those that determined it."""
+        if self._policy.shadowed is None or answer.receipt_id is None:
+            return None
+        part = self._decision(answer.receipt_id).shadow
+        if part is not None:
+            shady = {rule.id for rule in self._policy.policy.rules if rule.shadow}
+            self._held.update(shady.intersection(self._names.get(name, name) for name in part.rules))
+        return part
 
     def _decision(self, receipt_id: str) -> DecisionPart:
         for data in reversed(self._journal.log):
             receipt = parse(data)
             if receipt.receipt_id == receipt_id and receipt.decision is not None:
                 return receipt.decision
-        raise AssertionError("a permit has its receipt")
+        raise AssertionError("what was decided has its receipt")
 
     # while it waits
 
@@ -357,6 +377,15 @@ class Run:
 
 def _by(rules: tuple[str, ...], code: str) -> str:
     return ", ".join(f"`{rule}`" for rule in rules) or ("the posture" if code == POSTURE else "no rule")
+
+
+def _as_shadowed(call: Call, part: ShadowPart | None) -> None:
+    """Raise `Unexpected` unless the shadow rules would make of the call what the case states."""
+    differs = part is not None and part.result != call.expect.value
+    came = part.result if part is not None and (differs or call.shadow != NONE) else NONE
+    if call.shadow not in {None, came}:
+        by = f" by {', '.join(f'`{rule}`' for rule in part.rules)}" if part is not None and part.rules else ""
+        raise Unexpected(f"shadow: {call.shadow}", f"shadow: {came}{by}")
 
 
 def _changed(call: Call, permit: Permit) -> None:

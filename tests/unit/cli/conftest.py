@@ -38,6 +38,12 @@ rules:
 HOSTILE = "Dear Bob\u202e,\n" + "\n" * 60 + "Bcc: eve@evil.example \x1b[31m"
 
 
+@pytest.fixture(autouse=True)
+def no_width(monkeypatch):
+    """Nobody's own terminal decides how wide pages are here."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def home(tmp_path):
     """A home in which a session has done a bit of everything, and one action is open."""

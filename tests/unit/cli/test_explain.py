@@ -10,12 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 import navicert
+from desk import SECRET
+from navicert.adapters.sign.encrypted_key import load_encrypted_key
 from navicert.assemble import make_home
 from navicert.cli import main
 from navicert.cli.terminal import Terminal
 from navicert.cli.tree import lines
 from navicert.core.inert import columns
 from navicert.model.errors import NavicertError
+from navicert.model.suspension import Answer
+from navicert.people import sign_answer
 from navicert.rehearsal import rehearse
 from navicert.rehearsal.suppose import explained
 from terminal import Person
@@ -65,6 +69,33 @@ def place_of(read, name):
     """The first receipt of one tool."""
     found = read("session", read("sessions")["sessions"][0]["session"])["receipts"]
     return next(item for item in found if item["action"] and item["action"]["name"] == name)
+
+
+@pytest.fixture
+def asked_again(desk):
+    """A verb's page on a mail that two people approved, and that was asked anew as labels had grown meanwhile."""
+    with navicert.open(desk.folder) as guard, guard.session(request="write", human="ana", agent="assistant"):
+
+        @guard.tool("email.send")
+        def send(to: list[str], body: str) -> str:
+            raise AssertionError
+
+        @guard.tool("crm.look", effect="read", returns="CONFIDENTIAL")
+        def look() -> str:
+            return "a customer"
+
+        with pytest.raises(navicert.ActionSuspended) as held:
+            send(["bob@partner.example"], "x")
+        look()
+        handle = held.value.handle
+        for name in ("ben", "cho"):
+            key, question = load_encrypted_key(desk.keys / f"{name}.pem", SECRET), guard.engine.wait(handle).question
+            guard.engine.answer(
+                handle, sign_answer(question, Answer.APPROVE, name, key, guard.engine.now(), "so it is")
+            )
+        with pytest.raises(navicert.ActionSuspended):
+            guard.resume(handle)
+    return lambda verb: CliRunner().invoke(main, ["--home", str(desk.folder), verb, handle]).stdout
 
 
 # a supposed action
@@ -133,6 +164,60 @@ def test_a_policy_that_does_not_load_is_named(suppose, file):
     file.write_text("policy: [")
 
     assert "policy.yaml:1" in suppose(*SENT, code=3).stderr
+
+
+def test_a_sentence_of_ours_is_wrapped_and_not_cut(suppose, file):
+    limits = "destinations:\n  - {at: [partner.example], accepts: INTERNAL}\nrules:\n"
+    file.write_text(POLICY.replace("rules:\n", limits), encoding="utf-8")
+    shown = suppose(*SENT, "--done", "crm.query", "--label", "RESTRICTED,CREDENTIALS,FINANCIAL,HEALTH,PII").stdout
+    head = " ".join(" ".join(shown.partition("parameters")[0].splitlines()[2:]).split())
+
+    assert head == (
+        "✕ DENY the destination takes at most INTERNAL, and this may hold RESTRICTED · CREDENTIALS · FINANCIAL ·"
+        " HEALTH · PII"
+    )
+    assert "sha256" not in shown
+    assert "labels     RESTRICTED · CREDENTIALS · FINANCIAL · HEALTH · PII (this session: RESTRICTED" in shown
+    assert "│  – labels to destination     at most INTERNAL" in shown
+    assert max(map(columns, shown.splitlines())) <= 100
+
+
+def test_what_the_shadow_rules_make_of_it_is_shown_where_that_differs(suppose, file):
+    rule = "  - {id: s, shadow: true, match: {tool: email, operation: send%s}, decision: DENY, priority: 20}\n"
+    for more, differs in ((", destination: nobody@x.example", False), ("", True)):
+        file.write_text(POLICY + rule % more, encoding="utf-8")
+        shown = suppose(*SENT, "--done", "crm.query").stdout
+        assert ("with the shadow rules: ✕ DENY  by s" in shown) is differs
+        assert ("with the shadow rules" in shown) is differs
+
+
+def test_a_wait_that_was_asked_anew_says_so_and_why_and_whose_answers_are_void(asked_again):
+    shown = " ".join(asked_again("explain").split())
+
+    assert "note asked again: labels have grown since it was asked" in shown
+    assert "what ben and cho answered to the earlier question does not count any more" in shown
+    assert "asked anew 2 answers to earlier questions do not count any more" in " ".join(asked_again("show").split())
+    assert "asked again" not in asked_again("explain").partition("resolution #")[0]
+
+
+def test_an_action_that_depends_on_what_waits_says_on_what(home, run):
+    with navicert.open(home) as guard, guard.session(request="again", human="ana", agent="assistant") as session:
+
+        @guard.tool("pay.send", effect="pay", amount="amount", returns="INTERNAL")
+        def pay(amount: int) -> str:
+            raise AssertionError
+
+        @guard.tool("email.send", effect="send", destination="to", content="body", returns="INTERNAL")
+        def send(to: str, body: str) -> str:
+            raise AssertionError
+
+        with pytest.raises(navicert.ActionSuspended) as first:
+            pay(7)
+        with session.after(first.value.handle), pytest.raises(navicert.ActionSuspended) as second:
+            send("bob@partner.example", "x")
+
+    shown = " ".join(run("explain", second.value.handle).stdout.split())
+    assert f"it depends on what waits as {first.value.handle}" in shown
 
 
 # a receipt

@@ -23,6 +23,7 @@ from navicert.model.context import Fact
 from navicert.model.decision import Verdict
 from navicert.model.errors import IntegrityError
 from navicert.model.identity import Delegation, Evidence
+from navicert.model.labels import Labels, Level
 from navicert.model.suspension import Approvers, Try
 
 MAIL = ToolProfile(tool="email.send", effect=Effect.SEND, destination=("to",), content=("body",))
@@ -76,7 +77,8 @@ def test_everything_that_an_approver_must_see_is_on_the_page(desk):
     text = flat(shown(desk))
     order = [
         "The user asked", "write to Bob", "What exactly would run", "tool email", "operation send", "bob@partner",
-        "Before it, in this session", "What is at stake", "data PUBLIC", "distance not measured", "risk high",
+        "Before it, in this session", "What is at stake",
+        "data CONFIDENTIAL · PII (its parameters: CONFIDENTIAL · PII)", "distance not measured", "risk high",
         "confidence not measured", "For whom", "human ana", "service shop", "agent assistant", "ses_", "scope *",
         "taken on the application's word", "checked again before it runs: identity, scope, delegation, authority",
         "Why you are asked direct step-up", "rule mail-outside", "two people read what leaves the house", "Who decides",
@@ -236,10 +238,41 @@ def test_a_parameter_of_no_declared_role_is_shown_whole(page):
 def test_lengths_stand_beside_names(page):
     text = page({"to": ["a@b.example"], "body": LIE, "copies": 3, "urgent": True, "extra": {}, "none": None})
 
-    assert "to[0]   destination · text, 11 characters" in text
-    assert f"body   content · text, {len(LIE)} characters" in text
-    assert "copies   number" in text
-    assert "urgent   true or false" in text
+    assert "to[0]         destination · text, 11 characters" in text
+    assert f"body          content · text, {len(LIE)} characters" in text
+    assert "copies        number" in text
+    assert "urgent        true or false" in text
+
+
+def test_where_the_data_comes_from_adds_up_to_the_whole(page):
+    given = page.wait().given
+    own, red = Labels(level=Level.INTERNAL), Labels(level=Level.RESTRICTED, categories=("CREDENTIALS",))
+    context = msgspec.structs.replace(given.context, labels=own)
+    shared = msgspec.structs.replace(given.shared, sticky=own, stored=Labels(categories=("HEALTH",)))
+    given = msgspec.structs.replace(given, context=context, shared=shared, labels=own)
+    question = msgspec.structs.replace(page.wait().question, labels=red)
+    text = flat(page(given=given, question=question))
+
+    assert (
+        "data RESTRICTED · CREDENTIALS · HEALTH · PII (this session: INTERNAL; its parameters: CONFIDENTIAL · PII;"
+        " what it names: PUBLIC · HEALTH; since it was first asked: RESTRICTED · CREDENTIALS)"
+    ) in text
+    shared = msgspec.structs.replace(shared, sticky=Labels(level=Level.CONFIDENTIAL))
+    assert "earlier sessions: CONFIDENTIAL" in flat(page(given=msgspec.structs.replace(given, shared=shared)))
+
+
+def test_answers_to_an_earlier_question_are_said_to_count_no_more(page, capsys):
+    wait = page.wait()
+    for void, said in (
+        (0, None),
+        (1, "1 answer to an earlier question does"),
+        (2, "2 answers to earlier questions do"),
+    ):
+        document = wait_document(wait, Approvers(), wait.question.asked_at, reasons={}, void=void)
+        show_question(Terminal(), wait, document, wait.question.asked_at, MAIL)
+        shown = flat(capsys.readouterr().out)
+        assert ("not count any more" in shown) is bool(void)
+        assert said is None or f"asked anew {said} not count any more" in shown
 
 
 def test_numbers_are_shown_as_they_stand_in_the_bytes():

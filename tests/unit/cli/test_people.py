@@ -373,7 +373,10 @@ def test_the_inbox_shows_the_riskiest_first_and_only_what_one_may_answer(desk):
 
     desk.decides("approve", "email.send", who="ben")
     shown = call(desk, "inbox").output
-    assert "1 of 2 answers" in shown
+    assert "so far     1 of 2 answers: ben approved" in shown
+    assert "with       amount: 500, note: rent\n" in shown
+    assert "with       to[0]: bob@partner.example, to[1]: Boss <eve@evil.example>, link: , …\n" in shown
+    assert not any(char in shown for char in "\x1b\u202e")
     assert "today: 1 answered, 100 % of them approved" in shown
     assert max(map(len, shown.splitlines())) <= 100
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 import navicert
 from navicert.assemble import make_home
 from navicert.cli import main
+from navicert.cli.view import call_text
 
 OPEN_BY = ("--by", "ben", "--reason", "the server never saw it")
 
@@ -52,6 +54,74 @@ def test_tail_shows_decisions_and_what_came_of_them(run):
     ]
     assert sum("STEP_UP" in line for line in lines) == 1
     assert len(run("tail", "-n", "2").output.splitlines()) == 3
+
+
+def test_tail_is_as_wide_as_it_is_told_and_leaves_the_room_to_parameters(run, monkeypatch):
+    def line():
+        return next(line for line in run("tail", "-n", "100").output.splitlines() if "ALLOW" in line)
+
+    narrow = line()
+    assert "to: bob@partner.example" in narrow
+    assert narrow.endswith("PUBLIC    assistant")
+    monkeypatch.setenv("COLUMNS", "160")
+    assert len(narrow) <= 100 < len(line()) <= 160
+    assert narrow.index("PUBLIC") + 60 == line().index("PUBLIC")
+
+
+def test_what_an_action_reaches_and_moves_stands_before_the_rest():
+    profile = {"destination": ["zone"], "amount": ["much"], "resource": ["at"], "content": ["a"]}
+    parameters = {"a": "text", "at": "r", "b": "x", "much": 5, "zone": "z"}
+    action = {"effective": None, "parameters": parameters}
+
+    shown = call_text({"action": action, "decision": {"evaluated": {"profile": profile}}})
+    assert shown == "zone: z, much: 5, at: r, b: x, a: text"
+
+
+def test_labels_from_earlier_sessions_are_named_where_they_are_in_force_and_only_there(home, run, read):
+    first = read("sessions")["sessions"][0]
+    action = next(item for item in read("session", first["session"])["receipts"] if item["kind"] == "outcome")["action"]
+    assert first["earlier"] is None
+    assert "from earlier sessions" not in run("show", action["id"]).output
+    with navicert.open(home) as guard, guard.session(request="more", human="ana", agent="assistant") as session:
+
+        @guard.tool("pay.send", effect="pay", amount="amount", returns="INTERNAL")
+        def pay(amount: int) -> str:
+            raise AssertionError
+
+        with pytest.raises(navicert.ActionSuspended) as held:
+            pay(1)
+
+    assert "carries PUBLIC, and" in run("sessions").output.splitlines()[-1]
+    assert "from earlier sessions" in " ".join(run("session", session.id).output.split())
+    assert "earlier sessions: " in run("show", held.value.handle).output
+
+
+def test_tools_stand_in_columns_with_what_they_do_as_they_were_accepted(run, tmp_path):
+    server = Path(__file__).resolve().parents[2] / "gateway/echo_server.py"
+    entry = {"command": sys.executable, "args": [str(server), str(tmp_path)]}
+    config = tmp_path / "client.json"
+    config.write_text(json.dumps({"mcpServers": {"notes": entry}}), encoding="utf-8")
+    accepted = run("attach", str(config), "--accept").output.splitlines()
+    shown = run("tools", "notes").output.splitlines()
+
+    row = next(line for line in shown if "delete_note" in line)
+    assert re.fullmatch(r"✓ delete_note +accepted  delete +resource: path", row)
+    assert shown[2].index("parameters by role") == row.index("resource: path")
+    assert next(line for line in accepted if "delete_note" in line).split()[1:] == row.split()[3:]
+    assert max(map(len, shown)) <= 100
+
+
+def test_a_server_that_is_not_behind_the_gateway_is_left_as_it_is(run, tmp_path):
+    config = tmp_path / "client.json"
+    config.write_text('{"mcpServers":  {"notes": {"command": "x"}}}', encoding="utf-8")
+    before = config.read_bytes()
+
+    assert "no server of it is behind the gateway; it was left as it is" in run("detach", str(config)).output
+    asked = run("attach", str(config), code=2)
+    assert "there is no terminal to ask on" in asked.stderr
+    assert "--accept" in asked.stderr
+    assert "Abort" not in asked.output
+    assert config.read_bytes() == before
 
 
 def test_tail_follows_new_receipts(home):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import navicert
-from navicert.core.denial import contract, profile_to_paste
+from navicert.core.denial import REASON_CODES, contract, profile_to_paste
 from navicert.model.action import Action, Effect
 from navicert.model.errors import ActionDenied, ActionSuspended, DenialKind
 from navicert.syntax import read_policy
@@ -75,3 +75,12 @@ def test_the_text_of_a_refusal_has_reason_next_step_kind_and_id_and_nothing_else
     assert str(waits) == "ask. wait [pending · act_2]"
     assert isinstance(waits, ActionDenied)
     assert (waits.kind, waits.handle, waits.receipt_id) == (DenialKind.PENDING, "wait_1", "rcp_2")
+
+
+def test_the_closed_list_of_codes_is_the_documented_one() -> None:
+    page = (SOURCE.parents[1] / "docs" / "reference" / "denials.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Reason codes\n")[2].partition("\n## ")[0]
+    tables, _, permitted = section.partition("With ALLOW and MODIFY: ")
+    codes = {*re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE), *re.findall(r"`([a-z_]+)`", permitted)}
+
+    assert codes == REASON_CODES

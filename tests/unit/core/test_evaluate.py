@@ -541,3 +541,30 @@ def test_the_same_input_gives_the_same_decision(given: EvaluationInput, policy: 
     assert once == again
     if once.effective is not None:
         assert parameter_bytes(decode_parameters(once.effective))
+
+
+UNFIT = [
+    ("match: {effect: pay, amount: {gt: 50}}", {"amount": "301"}, "amount (it is text)"),
+    ("match: {effect: pay, amount: {gt: 50}}", {"amount": [3, True]}, "amount (it is true or false)"),
+    (
+        "match: {effect: pay, total: {per: agent, above: 50, window: 1d}}",
+        {"amount": "301"},
+        "total (the amount is text)",
+    ),
+    ("match: {effect: pay, destination: {ends_with: x}}", {"account": 7}, "destination (it is a number)"),
+    ("match: {effect: pay, parameters: {memo: {le: 5}}}", {"memo": {"a": 1}}, "parameters.memo (it is an object)"),
+    ("match: {effect: pay, parameters: {memo.a: {le: 5}}}", {"memo": 7}, "parameters.memo.a"),
+    ("match: {effect: pay, amount: {gt: 50}}", {"amount": -1}, "amount"),
+    ("match: {effect: pay, context: {facts: {calm: {gt: 5}}}}", {}, "context.facts.calm"),
+    ("match: {effect: pay, destination: {at: a.example}}", {"account": "no such place"}, "destination"),
+]
+
+
+@pytest.mark.parametrize(("match", "parameters", "named"), UNFIT)
+def test_of_an_argument_that_no_operator_can_judge_the_kind_is_told_and_never_the_value(match, parameters, named):
+    rules = policy(f"{match}, decision: DENY", posture="declared_tools")
+    decision = evaluate(act("bank.pay", parameters, facts={"calm": "word"}), rules)
+
+    assert (decision.verdict, decision.reason_code) == (DEFER, "context_missing")
+    assert decision.reason == f"not known yet: {named}"
+    assert decision.undetermined == (named.partition(" ")[0],)

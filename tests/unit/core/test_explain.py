@@ -147,6 +147,46 @@ def test_a_forbidden_rule_that_cannot_be_told_leaves_the_first_step_open_and_def
     assert look(rule(found, "r0").looks, "signals.odd")[1:] == ("unknown: nothing measured it", "undetermined")
 
 
+@pytest.mark.parametrize(
+    ("condition", "value", "found"),
+    [
+        ("iban: {starts_with: de89}", "DE\u200b89", '"DE\u200b89", in normal form "de89"'),
+        ("iban: {starts_with: de89}", "de89", '"de89"'),
+        ("iban: {in: [de89]}", "DE89", '"DE89", in normal form "de89"'),
+        ("iban: {not: {matches: '^DE'}}", "\u200bFR", '"\u200bFR"'),
+    ],
+)
+def test_a_condition_that_holds_only_in_normal_form_shows_that_form(condition, value, found):
+    given = act(parameters={"to": "ben@our.example", "iban": value})
+    denied = told(given, f"match: {{tool: email, operation: send, parameters: {{{condition}}}}}, decision: DENY", MAIL)
+
+    assert look(rule(denied, "r0").looks, "parameters.iban")[1:] == (found, "holds")
+
+
+def test_a_parameter_that_is_not_there_is_said_to_be_left_out():
+    found = told(act(), "match: {parameters: {iban: {exists: false}}}, decision: DENY", MAIL)
+
+    assert look(rule(found, "r0").looks, "parameters.iban")[1:] == ("left out", "holds")
+
+
+def test_labels_are_said_to_come_from_session_earlier_ones_parameters_and_what_is_stored():
+    own, earlier = Labels(level=Level.INTERNAL), Labels(level=Level.CONFIDENTIAL)
+    stored, measured = Labels(categories=("HEALTH",)), Labels(categories=("PII",))
+    shared, signals = SharedFacts(sticky=earlier, stored=stored), Signals(labels=measured)
+    found = told(act(session={"labels": own}, labels=earlier, shared=shared, signals=signals), MAIL)
+
+    said = {name: labels for name, labels in found.origins.items() if labels != Labels()}
+    assert said == {"session": own, "earlier": earlier, "parameters": measured, "stored": stored}
+    assert found.labels == own.join(earlier).join(stored).join(measured)
+
+
+def test_what_a_session_left_behind_itself_is_not_said_to_come_from_earlier_ones():
+    own = Labels(level=Level.INTERNAL)
+    found = told(act(session={"labels": own}, labels=own, shared=SharedFacts(sticky=own)), MAIL)
+
+    assert [name for name, labels in found.origins.items() if labels != Labels()] == ["session"]
+
+
 DESTINATIONS = "destinations:\n  - {at: [our.example], accepts: INTERNAL}\n"
 
 
@@ -154,7 +194,7 @@ DESTINATIONS = "destinations:\n  - {at: [our.example], accepts: INTERNAL}\n"
 def test_what_a_destination_takes_stands_beside_what_is_in_force(level, outcome, number):
     found = told(act(labels=Labels(level=level)), MAIL, more=DESTINATIONS)
 
-    assert look(found.rounds[0].steps[1].looks, "labels to the destination") == (
+    assert look(found.rounds[0].steps[1].looks, "labels to destination") == (
         "at most INTERNAL",
         level.name,
         outcome,
