@@ -17,6 +17,7 @@ from click.testing import CliRunner
 import navicert
 from navicert.assemble import Home, make_home
 from navicert.cli import main
+from navicert.cli.comparison import code
 from navicert.testing import open_bench
 
 POLICY = """\
@@ -157,7 +158,7 @@ def test_two_files_are_compared_with_each_other_and_kept_sets_are_named_by_hash(
     assert [(item["old"], item["new"]) for item in document["groups"]] == [("STEP_UP", "ALLOW")]
     assert (named["old"]["hash"], named["old"]["name"]) == (kept["hash"], f"kept {kept['hash'][:8]}")
     assert (
-        "policy cannot be read"
+        "`0000`: no file of this name, and no policy of this hash was in force here"
         in CliRunner().invoke(main, ["--home", str(Path(one).parent / "app"), "diff", "0000"]).stderr
     )
 
@@ -275,7 +276,8 @@ def test_a_page_fits_100_columns_and_nothing_in_it_moves_the_terminal(run, write
 
 def test_what_an_agent_wrote_is_no_markup_in_a_comment(run, write):
     shown = run("diff", write(MAIL + FREE), "--markdown", code=4)
-    own = re.sub(r"<code>((?:[^\W_]| |&#\d+;)*)</code>", "", shown)  # letters, digits, spaces, references: no markup
+    quiet = r"[^\W_]| |&#\d+;|(?<=[^\W_])(?<!www)[-.](?=[^\W_])"  # letters, digits, spaces, references: no markup
+    own = re.sub(rf"<code>(?:{quiet})*</code>", "", shown)
 
     assert "<" not in own.replace("<code>", "<")
     for word in ("evil", "img", "@ben", "`x`", "onerror", "](", "\x1b"):
@@ -286,6 +288,21 @@ def test_what_an_agent_wrote_is_no_markup_in_a_comment(run, write):
     assert {line.count("|") for line in rows} == {6, 7}  # the forecast's, and those of changes
 
 
+def test_a_word_keeps_its_hyphens_and_dots_and_no_word_becomes_a_link():
+    assert code("no-mail to shop.example") == "<code>no-mail to shop.example</code>"
+    assert code("WWW.evil.example") == "<code>WWW&#46;evil.example</code>"
+    assert code("- a. b_c") == "<code>&#45; a&#46; b&#95;c</code>"
+
+
+def test_where_nothing_changes_one_sentence_says_so(run, write):
+    for args in (("diff",), ("replay",), ("diff", "--markdown")):
+        shown = run(*args[:1], write(RECORDED), *args[1:], code=0)
+
+        assert "Nothing that was recorded would be decided otherwise" in shown
+        assert LIMIT not in " ".join(shown.split())
+        assert "Approvals asked for" not in shown
+
+
 def test_a_comment_says_first_what_is_permitted_from_now_on(run, write):
     shown = run("diff", write(MAIL + FREE), "--markdown", code=4)
 
@@ -293,5 +310,5 @@ def test_a_comment_says_first_what_is_permitted_from_now_on(run, write):
     assert re.findall(r"^#### (.*)$", shown, re.MULTILINE) == [
         "DENY → ALLOW: 2, 2 certain",
         "STEP_UP → ALLOW: 2, 0 certain",
-        "Approvals asked for, a day, over 1 day",
+        "Approvals asked for, from less than a day of record: no rate to rely on",
     ]

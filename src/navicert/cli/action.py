@@ -40,7 +40,7 @@ def show_action(out: Terminal, document: dict[str, Any]) -> None:
         _section(out, "Changed by the policy", _parameters(_changes(action)))
         out.fields([("digest then", action["effective_digest"])])
     _section(out, "For whom", _identity(first, document))
-    _section(out, "On what grounds", _grounds(first))
+    _section(out, "On what grounds", _grounds(first, document["earlier"]))
     _prior(out, document)
     show_receipts(out, receipts)
 
@@ -109,16 +109,15 @@ def _identity(first: View, document: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _grounds(first: View) -> list[tuple[str, str]]:
+def _grounds(first: View, earlier: str | None) -> list[tuple[str, str]]:
     evaluated = first["decision"]["evaluated"] or {}
     context = first["context"]
     signals = evaluated.get("signals", {})
     known = [f"{name} = {value_text(value)}" for name, value in signals.get("values", {}).items()]
     known += [f"{name} unknown ({why})" for name, why in signals.get("unknown", {}).items()]
-    shared = evaluated.get("shared", {})
     return [
         ("labels", labels_word(context) or "no session, so no context"),
-        ("of these", "some follow from earlier sessions" if shared.get("sticky", {}).get("level") else ""),
+        ("of these", f"{earlier} from earlier sessions" if earlier else ""),
         ("signals", brief(", ".join(known), LONGEST)),
         ("context", f"{context['length']} entries, digest {context['hash'][:32]}" if context else ""),
         ("separation", _separation(first["separation"])),

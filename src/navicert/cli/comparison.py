@@ -1,8 +1,8 @@
 """What a comparison of policies came to, on a terminal, as a document, and as Markdown for a pull request.
 
 * What an agent or an author of a policy wrote cannot become markup: on a terminal it is inert; in Markdown it stands in
-  `<code>`, every character but letters, digits and spaces as a reference, so that it is neither markup, nor a link, nor
-  a mention.
+  `<code>`, every character that Markdown could take as a reference, so that it is neither markup, nor a link, nor a
+  mention.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import msgspec
 from navicert.cli.terminal import Terminal, cut, pad
 from navicert.cli.view import call_text
 from navicert.core.canonical import decode_parameters
+from navicert.core.compare import DAY_US
 from navicert.core.inert import brief, columns
-from navicert.core.times import rfc3339
+from navicert.core.times import micros, rfc3339
 
 if TYPE_CHECKING:
     from navicert.core.compare import Change, Group, Load, Rate, Report
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _TERMS: Final = {"parameters": "other parameters", "people": "other people or times", "grounds": "other grounds"}
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
+_MARKUP: Final = re.compile(r"((?<=[^\W_])(?<!www)[-.](?=[^\W_]))|[^\w ]|_", re.IGNORECASE)
+"""What Markdown could take; or, as group 1, a hyphen or dot within a word, which it does not, but of `www.`."""
+UNCHANGED: Final = "Nothing that was recorded would be decided otherwise, so nobody would be asked more or less often."
 _Document = dict[str, Any]
 
 
@@ -245,14 +249,25 @@ def show_change(out: Terminal, item: _Document, *, verdicts: bool = False) -> No
 
 def tail(out: Terminal, document: _Document) -> None:
     """Show the forecast, and what a replay cannot show."""
+    if not document["changed"]:
+        out.say()
+        out.text(UNCHANGED)
+        return
     if document["forecast"]:
         out.say()
-        heading(out, out.style("Approvals asked for", "bold"), f"a day, over {counted(document['days'], 'day')}")
+        heading(out, out.style("Approvals asked for", "bold"), _over(document))
         rows = [(_who(item), *_rates(item)) for item in document["forecast"]]
         out.table(("  who", "old: mean", "worst", "new: mean", "worst"), rows, (40, 10, 10, 10, 10))
     out.say()
     for text in document["limits"]:
         out.text(text)
+
+
+def _over(document: _Document) -> str:
+    """Return what a forecast rests on, in words."""
+    if micros(document["to"]) - micros(document["from"]) < DAY_US:
+        return "from less than a day of record: no rate to rely on"
+    return f"a day, over {counted(document['days'], 'day')}"
 
 
 def _who(item: _Document) -> str:
@@ -269,7 +284,7 @@ def _rates(item: _Document) -> tuple[str, ...]:
 def code(text: str, limit: int = 160) -> str:
     """Return text that somebody else wrote as Markdown that shows it and is nothing else."""
     shown = brief(text, limit)
-    return f"<code>{''.join(char if char.isalnum() or char == ' ' else f'&#{ord(char)};' for char in shown)}</code>"
+    return f"<code>{_MARKUP.sub(lambda found: found[1] or f'&#{ord(found[0])};', shown)}</code>"
 
 
 def show_markdown(stream: TextIO, document: _Document) -> None:
@@ -291,13 +306,14 @@ def show_markdown(stream: TextIO, document: _Document) -> None:
             lines.append(f"| {item['seq']} | {' | '.join(cells)} | {sure} |")
         if group["count"] > len(group["examples"]):
             lines += ["", f"… and {group['count'] - len(group['examples']):,} more."]
-    if document["forecast"]:
-        lines += ["", f"#### Approvals asked for, a day, over {counted(document['days'], 'day')}", ""]
+    if document["forecast"] and document["changed"]:
+        lines += ["", f"#### Approvals asked for, {_over(document)}", ""]
         lines += ["| who | old: mean | worst | new: mean | worst |", "|---|---|---|---|---|"]
         for item in document["forecast"]:
             who = code(item["person"]) if item["person"] is not None else "all together"
             lines.append(f"| {' | '.join((who, *_rates(item)))} |")
-    lines += ["", *(f"* {code(text, 240)}" for text in notes(document)), "", " ".join(document["limits"])]
+    lines += ["", *(f"* {code(text, 240)}" for text in notes(document)), ""]
+    lines.append(" ".join(document["limits"]) if document["changed"] else UNCHANGED)
     stream.write("\n".join(lines) + "\n")
 
 

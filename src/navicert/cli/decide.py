@@ -92,7 +92,7 @@ def decide(
         may_decide(wait, approvers, name, answer, now)
         if not path.exists():
             raise Misused(f"{path}: there is no key; name it with --key, or make one with `navicert approver key`")
-        document = wait_document(wait, approvers, now, reasons=policy.reasons)
+        document = wait_document(wait, approvers, now, reasons=policy.reasons, void=policy.void)
         show_question(tty.out, wait, document, now, policy.profile)
         tty.out.say()
         why = (reason or "").strip() or tty.ask("reason: ")

@@ -24,15 +24,25 @@ def verb(config: Path, names: tuple[str, ...], home: str | None, as_json: bool) 
     document = read_config_of(config)
     entries = entries_of(document, config)
     chosen = names or tuple(name for name, entry in entries.items() if is_ours(entry))
+    if not chosen:
+        if as_json:
+            emit({"format": "navicert/detach/1", "config": str(config.resolve()), "servers": []})
+        else:
+            Terminal().say(f"{shown_path(config)}: no server of it is behind the gateway; it was left as it is")
+        return FINE
     for name in chosen:
         if not is_ours(entries.get(name)):
             raise Misused(f"{config}: `{name}` is not behind the gateway; nothing was changed")
     for name in chosen:
         server = server_of(place.folder, name)
         kept = {key: value for key, value in entries[name].items() if key not in {"command", "args"}}
-        entries[name] = kept | {"command": server.command[0], "args": list(server.command[1:])}
-        if server.env:
-            entries[name]["env"] = server.env
+        if server.url is not None:
+            entries[name] = kept | {"type": "http", "url": server.url}
+        else:
+            entries[name] = kept | {"command": server.command[0], "args": list(server.command[1:])}
+        for key, held in (("env", server.env), ("headers", server.headers)):
+            if held:
+                entries[name][key] = held
     write_config_of(config, document)
     for name in chosen:
         write_server(place.folder, name, None)
@@ -40,6 +50,7 @@ def verb(config: Path, names: tuple[str, ...], home: str | None, as_json: bool) 
         emit({"format": "navicert/detach/1", "config": str(config.resolve()), "servers": list(chosen)})
         return FINE
     out = Terminal()
-    what = ", ".join(chosen) or "nothing"
-    out.say(f"{out.mark('ok')} {shown_path(config)}: {what} taken out; what they do is not governed any more")
+    out.say(
+        f"{out.mark('ok')} {shown_path(config)}: {', '.join(chosen)} taken out; what they do is not governed any more"
+    )
     return FINE

@@ -172,6 +172,7 @@ def _both(records: Iterator[Recorded], old: Under, new: Under) -> Iterator[tuple
 def side(name: str, replay: Replay) -> Side:
     """Return a policy by its file, or by the beginning of the hash of one that was in force."""
     from navicert.assemble import load_policy
+    from navicert.model.errors import PolicyError
 
     path = Path(name)
     found = [key for key in replay.kept if len(name) >= 8 and key.startswith(name)]
@@ -179,6 +180,8 @@ def side(name: str, replay: Replay) -> Side:
         raise Misused(f"`{name}` is the beginning of {len(found)} hashes; write more of it")
     if found and not path.exists():
         return Side(replay.kept[found[0]], f"kept {found[0][:8]}")
+    if not path.exists():
+        raise PolicyError(f"`{name}`: no file of this name, and no policy of this hash was in force here; name another")
     return Side(load_policy(path)[0], shown_path(path))
 
 

@@ -20,6 +20,7 @@ from navicert.core.inert import brief, inert
 if TYPE_CHECKING:
     from navicert.adapters.store.archive import Archive, LogRow
     from navicert.assemble import Home
+    from navicert.cli.view import View
     from navicert.core.compile import CompiledPolicy
     from navicert.core.rejudge import Recorded
     from navicert.explain import Explanation
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
     from navicert.rehearsal.suppose import Supposed
     from navicert.syntax import Spans
 
+_REASON: Final = 1_200
 _WHY: Final = {
     "engine": "the engine decided this by itself, before or beside the policy",
     "purged": "its context was purged after its retention",
     "erased": "what it rested on was erased",
 }
+
+ASKED_AGAIN: Final = "(asked again: "
+"""With this the engine says in a reason why a question was renewed."""
 
 
 class Explained(NamedTuple):
@@ -102,6 +107,7 @@ def verb(name: str | None, call: str | None, everything: bool, home: str | None,
 
 def _show(out: Terminal, each: Explained, places: _Places, *, everything: bool) -> None:
     from navicert.cli.tree import lines
+    from navicert.explain import origin_words
 
     receipt = each.receipt or {}
     out.title(each.heading, receipt.get("at", ""))
@@ -110,8 +116,11 @@ def _show(out: Terminal, each: Explained, places: _Places, *, everything: bool) 
         out.text(f"{each.why}; see `navicert show {receipt['action_id']}`", 2)
         return
     decision = each.found.decision
-    out.say(f"  {out.verdict(decision.verdict.value)}  {brief(decision.reason, max(48, out.width - 14))}")
+    for index, line in enumerate(wrap(brief(decision.reason, _REASON), out.width - 13)):
+        out.say((f"  {out.verdict(decision.verdict.value)}  " if not index else " " * 13) + line)
     pairs = [("parameters", brief(each.found.rounds[0].parameters.decode(), 240))]
+    parts = {name: labels.words() for name, labels in each.found.origins.items()}
+    pairs.append(("labels", inert(each.found.labels.words() + origin_words(parts))))
     changed = f"sha256 {places.hash[:16]}…: its file has changed since, so no lines are shown"
     pairs.append(("policy", changed if places.spans is None else inert(places.source)))
     if each.why:
@@ -157,6 +166,7 @@ def _explained(
     archive: Archive, kept: dict[str, CompiledPolicy], action: str, chosen: list[LogRow]
 ) -> Iterator[Explained]:
     from navicert.adapters.store.archive import receipt_of
+    from navicert.cli.view import view
     from navicert.core.rejudge import Recorded
     from navicert.model.errors import VerificationError
     from navicert.records import records
@@ -177,10 +187,28 @@ def _explained(
         shown |= {"action_id": of.id, "verdict": part.result, "reason_code": part.reason_code}
         shown |= {"policy": part.policy.hash}
         heading = f"{plain(of.tool)}.{plain(of.operation)}   {row.kind} #{row.seq}   {of.id}"
-        if isinstance(item, Recorded):
-            yield from _trees(item, kept[item.policy], heading, shown)
-        else:
-            yield Explained(heading, None, _WHY[item.why], shown)
+        again = _again(view(archive, row))
+        if not isinstance(item, Recorded):
+            yield Explained(heading, None, "; ".join((_WHY[item.why], *again)), shown)
+            continue
+        for found in _trees(item, kept[item.policy], heading, shown):
+            yield found._replace(why="; ".join(filter(None, (*again, found.why))))
+
+
+def _again(item: View) -> list[str]:
+    """Return why a question was asked anew, whose answers do not count for it, and what the action waits for."""
+    verdict, reason = item["decision"]["verdict"], item["decision"]["reason"] or ""
+    why = reason.rpartition(ASKED_AGAIN)[2].removesuffix(")") if ASKED_AGAIN in reason else ""
+    found = [reason] if item["decision"]["reason_code"] == "depends" else []
+    found += [reason[at + 2 : -1]] if (at := reason.find(" (it also depends on")) >= 0 else []
+    if item["kind"] != "resolution" or verdict not in {"STEP_UP", "DEFER"}:
+        return found
+    people = [part["approver"] or part["approver_id"] for part in item["approval"]]
+    return [
+        f"asked again: {why or 'judged again, it is another question than before'}",
+        *([f"what {' and '.join(people)} answered to the earlier question does not count any more"] if people else []),
+        *found,
+    ]
 
 
 def _trees(item: Recorded, policy: CompiledPolicy, heading: str, shown: dict[str, Any]) -> Iterator[Explained]:
@@ -314,7 +342,7 @@ def _document(each: Explained, places: _Places) -> dict[str, Any]:
     found = each.found
     document: dict[str, Any] = {"receipt": each.receipt, "note": each.why or None}
     if found is None:
-        none: dict[str, Any] = {"decision": None, "rounds": [], "beside": [], "shadow": None}
+        none: dict[str, Any] = {"decision": None, "rounds": [], "beside": [], "shadow": None, "labels": None}
         return document | {"policy": places.hash, "file": None} | none
     lines = places.spans.rules if places.spans is not None else {}
 
@@ -338,6 +366,7 @@ def _document(each: Explained, places: _Places) -> dict[str, Any]:
         ],
         "beside": rules(found.beside),
         "shadow": msgspec.to_builtins(found.shadow),
+        "labels": {"at_stake": found.labels.words()} | {name: each.words() for name, each in found.origins.items()},
     }
 
 

@@ -10,13 +10,16 @@ import msgspec
 from navicert.cli.faults import FINE
 from navicert.cli.home import common, people_home
 from navicert.cli.terminal import Terminal, cut, emit, pad
+from navicert.core.inert import brief
 
 if TYPE_CHECKING:
     from navicert.adapters.store.archive import Archive
+    from navicert.model.action import ToolProfile
     from navicert.model.suspension import Wait
     from navicert.people import Seen
 
 _WIDE: Final = 84
+_SHOWN: Final = 3
 RISKS: Final = ("critical", "high", "medium", "low")
 
 
@@ -34,7 +37,7 @@ class _Answered(msgspec.Struct, frozen=True):
 @click.option("--as", "name", metavar="NAME", help="Only what this person may answer now.")
 @common
 def verb(name: str | None, home: str | None, as_json: bool) -> int:
-    """List what waits for a person or a fact: risk, time left, who may answer, how many have.
+    """List what waits for a person or a fact: risk, time left, what it would run with, who may answer, who has.
 
     The last line says how many answers people gave today (UTC), and how many of them approved.
     """
@@ -76,7 +79,7 @@ def _place(risk: str) -> int:
 
 def row(wait: Wait, seen: Seen, now: int) -> dict[str, Any]:
     """Return one wait in short, as `--json` shows it."""
-    from navicert.cli.question import source
+    from navicert.cli.question import grounds, source
     from navicert.core.answers import hear
     from navicert.core.times import rfc3339
     from navicert.people import asked
@@ -88,6 +91,7 @@ def row(wait: Wait, seen: Seen, now: int) -> dict[str, Any]:
         "handle": wait.handle,
         "action_id": wait.action.action_id,
         "name": wait.action.name,
+        "with": _leading(wait, grounds(seen.archive, wait).profile),
         "verdict": question.verdict.value,
         "digest": question.digest,
         "risk": wait.risk,
@@ -102,6 +106,16 @@ def row(wait: Wait, seen: Seen, now: int) -> dict[str, Any]:
         "deadline": rfc3339(question.deadline),
         "reason": wait.reason,
     }
+
+
+def _leading(wait: Wait, profile: ToolProfile | None) -> str:
+    """Return the first parameters that would run, as text that is not yet inert: of weighty roles first."""
+    from navicert.cli.question import leaves, runs
+
+    order = {"amount": 0, "destination": 1, "resource": 2, "": 3, "content": 4}
+    found = sorted(leaves(runs(wait), profile), key=lambda leaf: order[leaf.role])
+    more = ", …" if len(found) > _SHOWN else ""
+    return ", ".join(f"{brief(leaf.path, 48)}: {brief(leaf.text, 48)}" for leaf in found[:_SHOWN]) + more
 
 
 def answered_on(seen: Seen, day: str) -> dict[str, int]:
@@ -134,9 +148,11 @@ def _show(out: Terminal, item: dict[str, Any], now: int) -> None:
     head = f"{out.verdict(item['verdict'], 11)}{out.style(pad(item['name'], 22 if out.width >= _WIDE else 14), 'bold')}"
     out.say(f"{head}  {risk(out, item['risk'], 16)}{left(item['deadline'], now)}")
     marked = out.style("escalated", "yellow") + "   " if item["escalated"] else ""
-    wide = out.width >= _WIDE
-    out.say(f"           {marked}{item['handle']}" + (f"   {count(item)}" if wide else ""))
+    out.say(f"           {marked}{item['handle']}")
     who = ", ".join(item["asked"]) or "nobody: a fact decides"
-    lines = [("for", f"{item['human']}, through {item['agent']}"), ("may answer", who), ("because", item["reason"])]
-    for name, text in lines if wide else [*lines, ("so far", count(item))]:
+    words = {"approve": "approved", "deny": "refused", "state": "stated a fact"}
+    said = ", ".join(f"{answer['approver']} {words[answer['answer']]}" for answer in item["answers"])
+    lines = [("with", item["with"] or "no parameters"), ("for", f"{item['human']}, through {item['agent']}")]
+    lines += [("may answer", who), ("so far", count(item) + (f": {said}" if said else "")), ("because", item["reason"])]
+    for name, text in lines:
         out.say("           " + out.style(f"{name:<11}", "dim") + cut(text, out.width - 22))

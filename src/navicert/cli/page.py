@@ -13,8 +13,9 @@ from navicert.cli.decoded import decoded
 from navicert.cli.question import Leaf, leaves, runs
 from navicert.cli.terminal import Terminal, cut, pad, wrap
 from navicert.cli.view import value_text
-from navicert.core.inert import brief, inert
+from navicert.core.inert import brief, columns, inert
 from navicert.core.times import micros
+from navicert.explain.origins import origin_words
 
 if TYPE_CHECKING:
     from navicert.model.action import ToolProfile
@@ -130,8 +131,9 @@ def _what(out: Terminal, wait: Wait, document: dict[str, Any], profile: ToolProf
 
 
 def _leaf(out: Terminal, leaf: Leaf) -> None:
-    head = f"  {out.style(brief(leaf.path, 48), 'cyan')}"
-    out.say(f"{head}   {out.style(' · '.join(filter(None, (leaf.role, leaf.kind))), 'dim')}")
+    path = brief(leaf.path, 48)
+    head = f"  {out.style(path, 'cyan')}{' ' * (12 - columns(path))}"
+    out.say(f"{head}  {out.style(' · '.join(filter(None, (leaf.role, leaf.kind))), 'dim')}")
     whole = leaf.role in REACHED or (not leaf.role and len(leaf.text) <= MOST)
     block(out, leaf.text, whole=whole)
     if not whole and len(brief(leaf.text, LONGEST)) < len(inert(leaf.text)):
@@ -154,13 +156,11 @@ def _prior(out: Terminal, document: dict[str, Any]) -> None:
 
 def _grounds(out: Terminal, document: dict[str, Any]) -> None:
     _section(out, "What is at stake")
-    parts = {"session": "this session", "earlier": "earlier sessions", "stored": "what it names"}
-    origins = [f"{parts[name]}: {text}" for name, text in document["labels_from"].items() if text != "PUBLIC"]
     confidence = document["confidence"]
     sure = "not measured" if confidence is None else f"{confidence:.0%}"
     out.fields(
         [
-            ("data", document["labels"] + (f" ({'; '.join(origins)})" if origins else "")),
+            ("data", document["labels"] + origin_words(document["labels_from"])),
             ("distance", "not measured" if document["distance"] is None else str(document["distance"])),
             ("risk", document["risk"]),
             ("confidence", sure),
@@ -219,6 +219,10 @@ def _why(out: Terminal, document: dict[str, Any]) -> None:
 
 def _who_decides(out: Terminal, document: dict[str, Any], now: int) -> None:
     _section(out, "Who decides", count(document))
+    if document["void"]:
+        void = document["void"]
+        said = "1 answer to an earlier question does" if void == 1 else f"{void} answers to earlier questions do"
+        out.fields([("asked anew", f"{said} not count any more")])
     for item in document["answers"]:
         word = {"approve": "approved", "deny": "refused", "state": "stated a fact"}[item["answer"]]
         out.fields([(brief(item["approver"], 48), brief(f"{word} at {_at(item['at'])}: {item['reason']}", 240))])

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from navicert.core.answers import hear
+from navicert.core.bounds import at_stake
 from navicert.core.builtin import supervision
 from navicert.core.canonical import decode_parameters
 from navicert.core.digest import action_digest, rule_digest
 from navicert.core.times import rfc3339
+from navicert.explain.origins import origins
 from navicert.model.decision import Verdict
 from navicert.model.errors import IntegrityError
 from navicert.people import asked
@@ -42,8 +44,10 @@ class Leaf(NamedTuple):
     role: str = ""
 
 
-def wait_document(wait: Wait, approvers: Approvers, now: int, *, reasons: Mapping[str, str]) -> dict[str, Any]:
-    """Return everything that an approver must see of a wait. reasons: of rules, from `grounds`.
+def wait_document(
+    wait: Wait, approvers: Approvers, now: int, *, reasons: Mapping[str, str], void: int = 0
+) -> dict[str, Any]:
+    """Return everything that an approver must see of a wait. reasons: of rules; void: answers; both from `grounds`.
 
     Raises `IntegrityError` where the digest in question is not that of the bytes that would run.
     """
@@ -74,12 +78,8 @@ def wait_document(wait: Wait, approvers: Approvers, now: int, *, reasons: Mappin
             for item in context.recent
         ],
         "prior_count": sum(context.verdicts.values()),
-        "labels": question.labels.words(),
-        "labels_from": {
-            "session": context.labels.words(),
-            "earlier": wait.given.shared.sticky.words(),
-            "stored": wait.given.shared.stored.words(),
-        },
+        "labels": at_stake(wait.given).join(question.labels).words(),
+        "labels_from": {name: labels.words() for name, labels in origins(wait.given, question.labels).items()},
         "distance": None,
         "confidence": confidence / 1_000_000 if confidence is not None else None,
         "risk": wait.risk,
@@ -126,6 +126,7 @@ def wait_document(wait: Wait, approvers: Approvers, now: int, *, reasons: Mappin
         "asked_at": rfc3339(question.asked_at),
         "deadline": rfc3339(question.deadline),
         "rounds": wait.rounds,
+        "void": void,
     }
 
 
@@ -144,28 +145,34 @@ def source(wait: Wait) -> str:
 
 
 class Grounds(NamedTuple):
-    """What the policy that judged says: the reasons of the rules that ask, by content hash, and the tool's profile."""
+    """What the policy that judged says: the reasons of the rules that ask, by content hash, and the tool's profile.
+
+    void: how many answers were given to earlier questions of this wait, and do not count any more.
+    """
 
     reasons: Mapping[str, str]
     profile: ToolProfile | None
+    void: int = 0
 
 
 def grounds(archive: Archive | None, wait: Wait) -> Grounds:
     """Return what the policy that judged says of a wait; where it cannot be read, what the wait itself holds."""
     from navicert.adapters.store.archive import receipt_of
 
-    data = None
+    data, void = None, 0
     if archive is not None:
         receipts = [receipt_of(row) for row in archive.log(action=wait.action.action_id)]
+        said = [part.answer for receipt in receipts for part in receipt.approval or ()]
+        void = len(said) - said.count("state")  # what was stated stays known
         decisions = [receipt.decision for receipt in receipts if receipt.decision is not None]
         data = archive.policies().get(decisions[-1].policy.hash) if decisions else None
     if data is None:
-        return Grounds({}, wait.action.profile)
+        return Grounds({}, wait.action.profile, void)
     policy, _ = policy_of(data)
     wanted = {name for name, _ in wait.question.rules}
     rules = [rule for rule in (*policy.rules, supervision(policy.supervisors)) if rule.id in wanted]
     declared = next((profile for profile in policy.tools if profile.tool == wait.action.name), wait.action.profile)
-    return Grounds({rule_digest(rule): rule.reason or rule.name for rule in rules}, declared)
+    return Grounds({rule_digest(rule): rule.reason or rule.name for rule in rules}, declared, void)
 
 
 def leaves(data: bytes, profile: ToolProfile | None = None) -> list[Leaf]:

@@ -36,7 +36,7 @@ def verb(session_id: str, home: str | None, as_json: bool) -> int:
 
 def describe_session(archive: Archive, session_id: str) -> dict[str, Any]:
     """Return everything about one session; what was purged after its retention is null."""
-    from navicert.cli.sessions import summary
+    from navicert.cli.sessions import followed, summary
     from navicert.cli.view import view
     from navicert.core.times import rfc3339
 
@@ -47,7 +47,7 @@ def describe_session(archive: Archive, session_id: str) -> dict[str, Any]:
     return {
         "format": "navicert/session/1",
         "session": session_id,
-        "summary": summary(context) if context else None,
+        "summary": summary(context, followed(archive, context)) if context else None,
         "said": list(context.said) if context else None,
         "scope": list(context.claims.scope) if context else None,
         "roles": list(context.claims.roles) if context else None,
@@ -77,6 +77,7 @@ def _chain(archive: Archive, context: SessionContext | None) -> dict[str, Any] |
 
 
 def _show(out: Terminal, document: dict[str, Any]) -> None:
+    from navicert.cli.sessions import carried
     from navicert.cli.view import labels_word, value_text
 
     item = document["summary"]
@@ -95,7 +96,7 @@ def _show(out: Terminal, document: dict[str, Any]) -> None:
                 ("may use", brief(", ".join(document["scope"]), 240)),
                 ("intent", brief(item["intent"] or "", 120)),
                 ("parent", item["parent"] or ""),
-                ("carries", item["labels"]),
+                ("carries", carried(item)),
                 ("risk", f"{item['risk']} points" if item["risk"] else ""),
                 ("facts", brief("; ".join(facts), 300)),
                 ("open", ", ".join(item["open"])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,8 +10,10 @@ import click
 from navicert.cli.faults import FINE
 from navicert.cli.home import common, home_of
 from navicert.cli.terminal import Terminal, cut, emit, pad
+from navicert.core.inert import columns, inert
 
 if TYPE_CHECKING:
+    from navicert.adapters.store.archive import Archive
     from navicert.model.context import SessionContext
 
 
@@ -21,12 +24,12 @@ def verb(home: str | None, as_json: bool) -> int:
     from navicert.audit import open_archive
 
     place, _ = home_of(home)
-    found: list[SessionContext] = []
+    found: list[dict[str, Any]] = []
     if place.store.exists():
         with open_archive(place) as archive:
-            found = list(archive.sessions())
+            found = [summary(context, followed(archive, context)) for context in list(archive.sessions())]
     if as_json:
-        emit({"format": "navicert/sessions/1", "sessions": [summary(context) for context in found]})
+        emit({"format": "navicert/sessions/1", "sessions": found})
         return FINE
     out = Terminal()
     if not found:
@@ -34,20 +37,34 @@ def verb(home: str | None, as_json: bool) -> int:
         return FINE
     heads = f"{'session':<31}{'opened, UTC':<14}{'state':<7}{'tried':>6}{'refused':>9}  {'for':<21}"
     out.say(out.style(heads, "dim"))
-    for context in found:
-        item = summary(context)
+    for item in found:
         who = f"{item['human']} · {item['agent']}"
         out.say(
             f"{pad(item['session'], 31)}{item['opened'][5:16].replace('T', ' '):<14}{item['state']:<7}"
             f"{item['actions']:>6}{item['refused']:>9}  {cut(who, 31)}"
         )
-        labels = "  carries " + item["labels"]
-        out.say(out.style(f"  {cut('“' + context.request + '”', out.width - 4 - len(labels))}{labels}", "dim"))
+        labels = "  carries " + carried(item)
+        out.say(
+            out.style(f"  {cut('“' + item['request'] + '”', max(out.width - 4 - columns(labels), 12))}{labels}", "dim")
+        )
     return FINE
 
 
-def summary(context: SessionContext) -> dict[str, Any]:
-    """Return one session in short, as `--json` shows it."""
+def followed(archive: Archive, context: SessionContext) -> str | None:
+    """Return the labels from earlier sessions alone, in words, that were in force when the session was last judged."""
+    from navicert.cli.view import earlier, view
+
+    last = deque(archive.log(session=context.session_id, kind="decision"), maxlen=1)
+    return earlier(view(archive, last[0]), context.labels) or None if last else None
+
+
+def carried(item: dict[str, Any]) -> str:
+    """Return in words what a session carries: `PUBLIC, and CONFIDENTIAL from earlier sessions`."""
+    return inert(item["labels"] + (f", and {item['earlier']} from earlier sessions" if item["earlier"] else ""))
+
+
+def summary(context: SessionContext, earlier: str | None) -> dict[str, Any]:
+    """Return one session in short, as `--json` shows it. earlier: from `followed`."""
     from navicert.core.times import rfc3339
 
     tried = sum(context.verdicts.values())
@@ -66,6 +83,7 @@ def summary(context: SessionContext) -> dict[str, Any]:
         "refused": tried - permitted,
         "verdicts": context.verdicts,
         "labels": context.labels.words(),
+        "earlier": earlier,
         "level": context.labels.level.name,
         "categories": ["*"] if context.labels.everything else list(context.labels.categories),
         "risk": context.walked.risk,

@@ -11,7 +11,7 @@ from navicert.cli.action import show_action, show_receipts, show_records
 from navicert.cli.faults import FINE, Misused
 from navicert.cli.home import common, people_home, shown_path
 from navicert.cli.terminal import Terminal, emit
-from navicert.cli.view import View, view, view_of
+from navicert.cli.view import View, earlier, view, view_of
 from navicert.core.digest import bytes_digest
 from navicert.model.errors import IntegrityError
 
@@ -58,7 +58,8 @@ def verb(name: str, package: Path | None, home: str | None, as_json: bool) -> in
         wait = _waiting(seen, name, rows)
         if wait is not None:
             policy = grounds(archive, wait)
-            question, profile = wait_document(wait, seen.approvers, now, reasons=policy.reasons), policy.profile
+            question = wait_document(wait, seen.approvers, now, reasons=policy.reasons, void=policy.void)
+            profile = policy.profile
         document: View
         if archive is None and wait is not None:
             document = {"format": "navicert/show/1", "action_id": wait.action.action_id, "wait": question}
@@ -148,6 +149,7 @@ def _document(receipts: list[View], context: SessionContext | None) -> dict[str,
         if context
         else None,
         "prior_count": sum(context.verdicts.values()) if context else None,
+        "earlier": earlier(first, context.labels if context else None) or None,
         "wait": None,
         "receipts": receipts,
     }

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from time import sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from navicert.cli.faults import FINE
 from navicert.cli.home import common, home_of
 from navicert.cli.terminal import Terminal, emit, pad
+from navicert.core.inert import columns, inert
 
 if TYPE_CHECKING:
+    from navicert.adapters.store.archive import Archive
     from navicert.cli.view import View
 
 EVERY_S = 0.3
 _NARROW = 12
+_WIDTHS: Final = (17, 11)
+"""The columns of labels and agent, at most."""
 
 
 @click.command()
@@ -28,7 +34,7 @@ def verb(count: int, follow: bool, home: str | None, as_json: bool) -> int:
     from navicert.cli.view import view
 
     place, _ = home_of(home)
-    out = Terminal()
+    out = Terminal(wide=True)
     if not place.store.exists() and not follow:
         if not as_json:
             out.say("nothing was decided yet: the first guard that is opened makes the store")
@@ -37,36 +43,57 @@ def verb(count: int, follow: bool, home: str | None, as_json: bool) -> int:
         sleep(EVERY_S)
     with open_archive(place) as archive:
         after = max(archive.head()[0] - count, 0)
+        first = [view(archive, row) for row in archive.log(after=after)]
+        after = first[-1]["seq"] if first else after
+        widths = _WIDTHS if follow else _widths(first)  # what is to come may need them all
         if not as_json:
-            out.say(out.style(_line(out, "seq", "UTC", pad("verdict", 11), "action", "with", "labels", "agent"), "dim"))
+            heads = _line(out, widths, "seq", "UTC", pad("verdict", 11), "action", "with", "labels", "agent")
+            out.say(out.style(heads, "dim"))
         while True:
-            for row in archive.log(after=after):
-                after = row.seq
-                item = view(archive, row)
+            for item in chain(first, _views(archive, after)):
+                after = item["seq"]
                 if as_json:
                     emit({"format": "navicert/receipt/1", **item}, lines=True)
                 else:
-                    out.say(describe(out, item))
+                    out.say(describe(out, item, widths))
+            first = []
             if not follow:
                 return FINE
             sleep(EVERY_S)
 
 
-def describe(out: Terminal, item: View) -> str:
-    """Return one receipt as one line."""
+def _views(archive: Archive, after: int) -> Iterator[View]:
+    from navicert.cli.view import view
+
+    return (view(archive, row) for row in archive.log(after=after))
+
+
+def _widths(items: list[View]) -> tuple[int, int]:
+    """Return the columns that labels and agents need, at most `_WIDTHS`."""
+    from navicert.cli.view import labels_word
+
+    labels = [columns(inert(labels_word(item["execution"] or item["context"]))) for item in items if item["action"]]
+    agents = [columns(inert(item["requester"]["agent"])) for item in items if item["requester"]]
+    return min(_WIDTHS[0], max([6, *labels])), min(_WIDTHS[1], max([5, *agents]))
+
+
+def describe(out: Terminal, item: View, widths: tuple[int, int] = _WIDTHS) -> str:
+    """Return one receipt as one line. widths: of labels and agent."""
     from navicert.cli.view import call_text, labels_word, resolution_text
 
     seq, at = str(item["seq"]), item["at"][11:19]
     action, requester = item["action"], item["requester"]
     if action is None or requester is None:
-        return out.style(_line(out, seq, at, pad(f"· {item['kind']}", 11), *_record(item), "", ""), "dim")
+        return out.style(_line(out, widths, seq, at, pad(f"· {item['kind']}", 11), *_record(item), "", ""), "dim")
     if item["kind"] == "outcome":
         done = item["execution"]
         word = pad("└ done" if done["success"] else "└ failed", 11)
-        line = _line(out, seq, at, word, action["name"], done["error"] or "gave", labels_word(done), requester["agent"])
+        said = (action["name"], done["error"] or "gave", labels_word(done), requester["agent"])
+        line = _line(out, widths, seq, at, word, *said)
         return out.style(line, "dim") if done["success"] else line.replace(word, out.style(word, "red"), 1)
     return _line(
         out,
+        widths,
         seq,
         at,
         out.verdict(item["decision"]["verdict"], 11),
@@ -93,11 +120,12 @@ def _record(item: View) -> tuple[str, str]:
     return "", f"separation: {item['separation']}" if item["separation"] else ""
 
 
-def _line(out: Terminal, seq: str, at: str, verdict: str, name: str, call: str, labels: str, agent: str) -> str:
-    room = out.width - (5 + 2 + 8 + 2 + 11 + 2 + 15 + 2 + 2 + 17 + 2 + 11)
-    cells = [pad(name, 15), pad(call, room), pad(labels, 17), pad(agent, 11)]
+def _line(out: Terminal, widths: tuple[int, int], *cells: str) -> str:
+    seq, at, verdict, name, call, labels, agent = cells
+    room = out.width - (5 + 2 + 8 + 2 + 11 + 2 + 15 + 2 + 2 + 2 + sum(widths))
+    rest = [pad(name, 15), pad(call, room), pad(labels, widths[0]), pad(agent, widths[1])]
     if not labels and not agent:  # a record of the log's own has more to say, and no labels
-        cells = [pad(name, 15), pad(call, out.width - 47)]
+        rest = [pad(name, 15), pad(call, out.width - 47)]
     elif room < _NARROW:  # a narrow terminal shows who and what, and leaves labels and agent to `show`
-        cells = [pad(name, 15), pad(call, max(out.width - 47, 8))]
-    return f"{seq:>5}  {at:<8}  {verdict}  {'  '.join(cells)}"
+        rest = [pad(name, 15), pad(call, max(out.width - 47, 8))]
+    return f"{seq:>5}  {at:<8}  {verdict}  {'  '.join(rest)}"

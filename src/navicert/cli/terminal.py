@@ -33,12 +33,14 @@ _ASCII: Final = str.maketrans({
 class Terminal:
     """One output stream, and what it can show."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, wide: bool = False) -> None:
+        """Write to `stream`. wide: as wide as the terminal, or as `COLUMNS` says where there is none."""
         self.stream = stream or sys.stdout
         tty = self.stream.isatty()
         self.colour = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self.unicode = (self.stream.encoding or "ascii").lower().replace("-", "").startswith("utf")
-        self.width = max(NARROWEST, min(WIDTH, _columns(self.stream))) if tty else WIDTH
+        own = _columns(self.stream) if tty or wide else WIDTH
+        self.width = max(NARROWEST, own if wide else min(WIDTH, own))
 
     def say(self, text: str = "") -> None:
         """Write one line, at once."""

@@ -23,7 +23,7 @@ _SIGNS: Final = {
 _MARKS: Final = {Came.PASSED: "ok", Came.OPEN: "DEFER", Came.UNREACHED: "note", Came.UNASKED: "note"}
 _NAME: Final = 26
 _CAME: Final = 14
-_WHAT: Final = 25
+_WHAT: Final = 24
 _TEST: Final = 30
 _SOURCE: Final = 36
 
@@ -132,13 +132,13 @@ class _Tree:
         place = self._line(rule, look.key)
         sign = self._sign(look.outcome)
         asked = f"{look.test} {look.expected}".strip()
-        rest = room - 2 - _WHAT - 1 - _TEST - 2 - 7
+        rest = room - 2 - _WHAT - 2 - _TEST - 2 - 7
         found = brief(look.found, max(48, rest))
         fits = columns(look.what) <= _WHAT and columns(inert(asked)) <= _TEST and columns(found) <= rest
         if fits:
-            head = f"{inert(look.what):<{_WHAT}} {inert(asked):<{_TEST}}  "
+            head = f"{inert(look.what):<{_WHAT}}  {inert(asked):<{_TEST}}  "
             return [self._with_place(sign, head, found, place, room)]
-        head = f"{inert(look.what):<{_WHAT}} " + brief(asked, max(48, room - _WHAT - 11))
+        head = f"{inert(look.what):<{_WHAT}}  " + brief(asked, max(48, room - _WHAT - 12))
         under = out.style("is ", "dim") + out.style(brief(look.found, room - 9), "bold")
         return [self._with_place(sign, head, "", place, room), "    " + under]
 
@@ -172,12 +172,15 @@ class _Tree:
     def beside(self, explanation: Explanation) -> list[str]:
         """Return the rules that hold and decide nothing, and what the shadow rules would make of it."""
         rules = [rule for rule in explanation.beside if self.everything or rule.outcome != "does not match"]
-        found = ["", self.out.style("Beside the decision", "bold")] if rules or explanation.shadow else []
+        shadow, decision = explanation.shadow, explanation.decision
+        if shadow is not None and shadow.verdict is decision.verdict and {*shadow.rules} <= {*decision.rules}:
+            shadow = None  # the shadow rules make no difference
+        found = ["", self.out.style("Beside the decision", "bold")] if rules or shadow else []
         for rule in rules:
             found += ["   " + line for line in self._rule(rule)]
-        if explanation.shadow is not None:
-            by = inert(f"  by {', '.join(explanation.shadow.rules)}" if explanation.shadow.rules else "")
-            found.append(f"   with the shadow rules: {self.out.verdict(explanation.shadow.verdict.value, 0)}{by}")
+        if shadow is not None:
+            by = inert(f"  by {', '.join(shadow.rules)}" if shadow.rules else "")
+            found.append(f"   with the shadow rules: {self.out.verdict(shadow.verdict.value, 0)}{by}")
         return found
 
 

@@ -12,6 +12,7 @@ import msgspec
 from navicert.adapters.store.archive import LogRow, receipt_of
 from navicert.core.digest import bytes_digest
 from navicert.model.errors import IntegrityError
+from navicert.model.labels import Labels
 from navicert.verification.disclosed import EFFECTIVE, EVALUATED, HUMAN, OUTPUT, PARAMETERS, REASON, plain
 
 if TYPE_CHECKING:
@@ -213,6 +214,13 @@ def _execution(part: Execution, hidden: dict[str, Any]) -> View:
     }
 
 
+def earlier(item: View, own: Labels | None) -> str:
+    """Return what earlier sessions alone added to the labels of a decision, in words; empty where that is nothing."""
+    shared = (item["decision"]["evaluated"] or {}).get("shared", {})
+    sticky = msgspec.convert(shared.get("sticky", {}), Labels)
+    return "" if own is None or own.covers(sticky) else sticky.words()
+
+
 def labels_word(part: View | None) -> str:
     """Return the labels of a context or an outcome for people."""
     if part is None:
@@ -236,9 +244,10 @@ def call_text(item: View) -> str:
     if parameters is None:
         return "(withheld)"
     profile: View = (item["decision"]["evaluated"] or {}).get("profile") or {}
-    front = [*profile.get("destination", ()), *profile.get("resource", ()), *profile.get("amount", ())]
+    front = [name for role in ("destination", "amount", "resource") for name in profile.get(role, ())]
+    places = {name: place - len(front) for place, name in reversed(list(enumerate(front)))}
     back = profile.get("content", ())
     names = sorted(
-        parameters, key=lambda name: (name not in front, name in back, value_text(parameters[name]).isdigit())
+        parameters, key=lambda name: (places.get(name, 0), name in back, value_text(parameters[name]).isdigit())
     )
     return ", ".join(f"{name}: {value_text(parameters[name])}" for name in names)

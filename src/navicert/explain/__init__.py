@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from navicert.explain.looks import OUTCOMES, Look
+from navicert.explain.origins import ORIGINS, origin_words, origins
 from navicert.explain.steps import MATCHES, STEPS, Came, Considered, Explanation, Round, Step, explain, step_of
 
 __all__ = [
     "MATCHES",
+    "ORIGINS",
     "OUTCOMES",
     "STEPS",
     "Came",
@@ -16,5 +18,7 @@ __all__ = [
     "Round",
     "Step",
     "explain",
+    "origin_words",
+    "origins",
     "step_of",
 ]

@@ -17,14 +17,20 @@ from msgspec.structs import replace
 from navicert.core.compile import CompiledRule
 from navicert.core.fields import ABSENT, MICRO, UNKNOWN, Many, Subject, amount_micros, getter
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED
-from navicert.core.predicates import NAMES, Predicate
+from navicert.core.predicates import NAMES, Predicate, one_of, plain_of
+from navicert.core.text import normal_form, undisguised
 from navicert.core.times import spelled
 from navicert.model.context import Walked
+from navicert.model.decision import Verdict
 from navicert.model.labels import Labels, Level
 from navicert.model.policy import Condition, Earlier, Operator, Tally
 from navicert.model.value import Value
 
 LONGEST: Final = 2_000
+_OTHER: Final = frozenset({
+    Operator.EXISTS, Operator.TYPE, Operator.SAME, Operator.AT, Operator.EXTERNAL, Operator.UNDER,
+})  # fmt: skip
+"""Operators that do not compare a text with an operand in normal form."""
 OUTCOMES: Final = ("fails", "holds", "undetermined")
 
 
@@ -48,9 +54,11 @@ def looks_of(item: CompiledRule, subject: Subject) -> Iterator[Look]:
     """Return what each condition of a rule was asked, but those on the tool's name."""
     rule = item.rule
     tests = iter([predicate for _, predicate in item.parts])
+    permits = rule.decision in {Verdict.ALLOW, Verdict.MODIFY}
     for condition in rule.match:
         if condition.field not in NAMES:
-            yield _condition(condition, next(tests), subject, "match")
+            look = _condition(condition, next(tests), subject, "match")
+            yield look if permits else _with_reading(look, condition, subject)
     for tally in rule.tallies:
         yield _tally(tally, next(tests), subject, "match")
     for earlier in rule.after:
@@ -81,6 +89,23 @@ def _condition(condition: Condition, predicate: Predicate, subject: Subject, und
         outcome=OUTCOMES[predicate(subject)],
         key=f"{under}.{condition.field}",
     )
+
+
+def _with_reading(look: Look, condition: Condition, subject: Subject) -> Look:
+    """Say in what normal form a condition of a rule that restricts holds, where it does not hold as texts stand."""
+    if look.outcome != OUTCOMES[TRUE] or condition.operator in _OTHER:
+        return look
+    operator, inverted = plain_of(condition.operator)
+    negated, value = condition.negated is not inverted, getter(condition.field)(subject)
+    plain, either = (
+        one_of(operator, condition.value, negated=negated, restricting=restricting) for restricting in (False, True)
+    )
+    texts = [item for item in (value if type(value) is Many else (value,)) if type(item) is str]
+    hit = [item for item in texts if either(item) == TRUE]
+    if not hit or any(plain(item) == TRUE for item in texts):
+        return look
+    form = undisguised if operator is Operator.MATCHES and negated else normal_form
+    return replace(look, found=f"{look.found}, in normal form {text_of(form(hit[0]))}")
 
 
 def _why(field: str, subject: Subject) -> str:
@@ -144,7 +169,7 @@ def plainly(what: str, test: str, expected: str, found: str, *, holds: bool, key
 def text_of(value: Any) -> str:
     """What a field holds, as JSON; marks, labels and levels as words without quotes."""
     if value is ABSENT or value is UNKNOWN:
-        return "absent" if value is ABSENT else "unknown"
+        return "left out" if value is ABSENT else "unknown"
     if isinstance(value, Labels):
         return value.words()
     if isinstance(value, Level):

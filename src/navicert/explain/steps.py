@@ -22,10 +22,12 @@ from navicert.core.rejudge import ROUNDS, UNSTABLE, with_parameters
 from navicert.core.scope import in_scope
 from navicert.core.text import ambiguous
 from navicert.explain.looks import OUTCOMES, Look, constraints_of, decimal_of, looks_of, operand, plainly, text_of
+from navicert.explain.origins import origins
 from navicert.model.action import Action, ToolProfile
 from navicert.model.authority import Authority
 from navicert.model.decision import Classification, Decision, Shadow, Verdict
 from navicert.model.evaluation import EvaluationInput
+from navicert.model.labels import NOTHING, Labels
 from navicert.model.policy import Rule
 from navicert.model.signals import Signals
 from navicert.model.value import Value
@@ -93,7 +95,8 @@ class Round(Value, frozen=True, kw_only=True, omit_defaults=False):
 class Explanation(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One decision explained. rounds: more than one where it was modified, and judged again each time.
 
-    beside: rules that hold and decide nothing: they label, lower the authority, or stand in shadow.
+    beside: rules that hold and decide nothing: they label, lower the authority, or stand in shadow. labels: at stake,
+    in the last round; origins: as `origins.origins` gives them.
     """
 
     name: str
@@ -101,6 +104,8 @@ class Explanation(Value, frozen=True, kw_only=True, omit_defaults=False):
     rounds: tuple[Round, ...]
     beside: tuple[Considered, ...] = ()
     shadow: Shadow | None = None
+    labels: Labels = NOTHING
+    origins: dict[str, Labels] = {}
 
 
 def explain(
@@ -125,6 +130,8 @@ def explain(
         rounds=tuple(rounds),
         beside=tuple(_beside(given, policy)),
         shadow=shadow(first, policy),
+        labels=at_stake(given),
+        origins=origins(given),
     )
 
 
@@ -217,7 +224,9 @@ class _Judged:
         if intent is None:
             return
         inside = in_scope(given.action.name, intent.tools)
-        yield plainly("tool of the intent", "in", operand(intent.tools), text_of(given.action.name), holds=inside)
+        # the whole list matters where the tool is none of it
+        part = operand(intent.name) if inside else f"{operand(intent.name)}: {operand(intent.tools)}"
+        yield plainly("tool", "is part of", part, text_of(given.action.name), holds=inside)
         if intent.actions is not None:
             count = sum(given.context.counts.values())
             yield plainly("earlier actions", "below", str(intent.actions), str(count), holds=count < intent.actions)
@@ -228,7 +237,7 @@ class _Judged:
     def _labels(self) -> Iterator[Look]:
         labels = at_stake(self.given)
         for what, limit in limits_on(self.policy, self.subject):
-            name = f"labels to {what.replace('`', '')}"
+            name = f"labels to {what.partition(',')[0].replace('`', '').removeprefix('the ')}"
             yield plainly(name, "at most", limit.words(), labels.words(), holds=limit.admits(labels))
         if self.hard is not None and self.hard.undetermined == ("signals.sensitive_level",):
             found = f"unknown: {self.given.signals.unknown['sensitive_level']}"
