@@ -14,6 +14,7 @@ GROUPS = {
     "loop": "The whole loop, in process",
     "growth": "Log growth",
     "waits": "Waiting, and the kill switch",
+    "gateway": "The MCP gateway over HTTP",
     "memory": "Start and memory",
     "verify": "Verification",
     "peer": "Beside a peer, in the same run",

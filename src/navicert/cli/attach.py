@@ -16,6 +16,7 @@ from navicert.core.inert import inert
 if TYPE_CHECKING:
     from navicert.gateway.look import Looked
     from navicert.gateway.pins import Server
+    from navicert.model.action import ToolProfile
 
 PLACES: Final = ("mcpServers", "servers")
 """Where clients keep their servers: most under the first, some editors under the second."""
@@ -24,36 +25,38 @@ PLACES: Final = ("mcpServers", "servers")
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("names", nargs=-1)
-@click.option("--yes", is_flag=True, help="Accept what the servers show, without a question.")
+@click.option("--accept", is_flag=True, help="Accept what the servers show, without a question.")
 @common
-def verb(config: Path, names: tuple[str, ...], yes: bool, home: str | None, as_json: bool) -> int:
-    """Put servers (all that CONFIG launches, or NAMES) behind the gateway: `navicert mcp NAME` is launched instead.
+def verb(config: Path, names: tuple[str, ...], accept: bool, home: str | None, as_json: bool) -> int:
+    """Put servers (all of CONFIG, or NAMES) behind the gateway: the client then launches `navicert mcp NAME` instead.
 
-    Each server is started once. You are shown its tools and what they seem to do; what you accept is pinned: a tool that
-    is new or changed later is held back until you accept it with `navicert tools`.
+    Each server is started, or asked at its address, once. You are shown its tools and what they seem to do; what you
+    accept is pinned: a tool that is new or changed later is held back until you accept it with `navicert tools`.
     """
     import asyncio
 
     from navicert.gateway.look import look
     from navicert.gateway.servers import write_server
 
+    if not accept and not as_json and not sys.stdin.isatty():
+        raise Misused("there is no terminal to ask on; run it in one, or accept what the servers show with `--accept`")
     place, _ = home_of(home)
     document = read_config_of(config)
     entries = entries_of(document, config)
-    chosen = names or tuple(name for name, entry in entries.items() if not is_ours(entry) and "command" in entry)
+    chosen = names or tuple(name for name, entry in entries.items() if _is_server(entry))
     found: dict[str, Looked] = {}
     for name in chosen:
-        found[name] = asyncio.run(look(name, _launched(name, entries, config)))
+        found[name] = asyncio.run(look(name, _server(name, entries, config)))
     if not found:
-        raise Misused(f"{config}: no server to put behind the gateway; name one that it launches by a command")
+        raise Misused(f"{config}: no server to put behind the gateway; name one that has a `command` or a `url`")
     if not as_json:
         out = Terminal()
         for name, looked in found.items():
             show(out, name, looked)
-    if not yes and not as_json and not _accepted():
-        raise Misused("nothing was changed; with `--yes` what is shown is accepted")
-    if as_json and not yes:
-        raise Misused("`--json` asks no question; add `--yes` to accept what the servers show")
+    if not accept and not as_json and not _accepted():
+        raise Misused("nothing was changed; with `--accept` what is shown is accepted")
+    if as_json and not accept:
+        raise Misused("`--json` asks no question; add `--accept` to accept what the servers show")
     for name, looked in found.items():
         write_server(place.folder, name, looked.server)
         entries[name] = _behind(entries[name], name, place.folder)
@@ -104,7 +107,11 @@ def is_ours(entry: Any) -> bool:
     return isinstance(entry, dict) and "mcp" in entry.get("args", []) and "navicert" in str(entry.get("args", []))
 
 
-def _launched(name: str, entries: dict[str, Any], config: Path) -> Server:
+def _is_server(entry: Any) -> bool:
+    return isinstance(entry, dict) and ("command" in entry or "url" in entry) and not is_ours(entry)
+
+
+def _server(name: str, entries: dict[str, Any], config: Path) -> Server:
     from navicert.gateway.calling import is_name
     from navicert.gateway.pins import Server
 
@@ -115,29 +122,39 @@ def _launched(name: str, entries: dict[str, Any], config: Path) -> Server:
         raise Misused(f"{config}: `{name}` is behind the gateway already; see `navicert tools {name}`")
     if not is_name(name):
         raise Misused(f"{config}: `{name}` cannot stand in a tool's name; rename it with letters, digits, `_` and `-`")
+    if "url" in entry:
+        return _reached(name, entry, config)
     command, arguments, env = entry.get("command"), entry.get("args", []), entry.get("env", {})
     if not isinstance(command, str) or not all(isinstance(item, str) for item in arguments):
-        raise Misused(f"{config}: `{name}` is not launched by a command; only such servers can be attached")
+        raise Misused(f"{config}: `{name}` has neither a `command` nor a `url`; only such servers can be attached")
     return Server(command=(command, *arguments), env={key: str(value) for key, value in env.items()})
 
 
+def _reached(name: str, entry: dict[str, Any], config: Path) -> Server:
+    from navicert.adapters.identity.fetch import check_address
+    from navicert.gateway.pins import Server
+
+    url, headers, kind = entry["url"], entry.get("headers", {}), entry.get("type", "http")
+    texts = isinstance(headers, dict) and all(isinstance(item, str) for item in headers.values())
+    if not isinstance(url, str) or not texts or kind not in {"http", "streamable-http", "streamableHttp"}:
+        raise Misused(f"{config}: `{name}` is not reached by streamable HTTP; only such servers can be attached")
+    if any("${" in text for text in (url, *headers.values())):
+        raise Misused(f"{config}: `{name}` has places that the client fills in (`${{…}}`); write what stands there")
+    check_address(url)
+    return Server(url=url, headers=headers)
+
+
 def _behind(entry: dict[str, Any], name: str, home: Path) -> dict[str, Any]:
-    """The environment goes with the command into our own file: the client need not know it."""
-    kept = {key: value for key, value in entry.items() if key not in {"command", "args", "env"}}
+    """Environment and headers go with command and address into our own file: the client need not know them."""
+    ours = {"command", "args", "env", "url", "headers", "type"}
+    kept = {key: value for key, value in entry.items() if key not in ours}
     return kept | {"command": sys.executable, "args": ["-m", "navicert", "--home", str(home), "mcp", name]}
 
 
 def show(out: Terminal, name: str, looked: Looked) -> None:
     """Show what a server has, and what its tools seem to do."""
-    out.title(f"{name}   {len(looked.server.tools)} tools", cut(" ".join(looked.server.command), 60))
-    rows = []
-    for profile in looked.server.profiles:
-        roles = [
-            f"{role}: {', '.join(found)}"
-            for role in ("destination", "resource", "amount")
-            if (found := getattr(profile, role))
-        ]
-        rows.append((profile.tool, profile.effect.value, inert("   ".join(roles))))
+    out.title(f"{name}   {len(looked.server.tools)} tools", cut(looked.server.place, 60))
+    rows = [(profile.tool, profile.effect.value, roles_of(profile)) for profile in looked.server.profiles]
     out.table(("tool", "seems to", "parameters by role"), rows, (40, 12, 40))
     for each in looked.unusable:
         out.say(f"{out.mark('warning')} `{inert(each)}` is left out: its name cannot stand in a rule")
@@ -145,5 +162,14 @@ def show(out: Terminal, name: str, looked: Looked) -> None:
     out.say()
 
 
+def roles_of(profile: ToolProfile) -> str:
+    """Return which parameters of a tool play a role, in words."""
+    roles = ((role, getattr(profile, role)) for role in ("destination", "resource", "amount"))
+    return inert("   ".join(f"{role}: {', '.join(found)}" for role, found in roles if found))
+
+
 def _accepted() -> bool:
-    return click.confirm("Accept these tools, as they are now, and what they seem to do?", default=False)
+    try:
+        return click.confirm("Accept these tools, as they are now, and what they seem to do?", default=False)
+    except click.Abort:  # whoever leaves has not accepted
+        return False

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from navicert.cli.attach import roles_of
 from navicert.cli.faults import FINDINGS, FINE
 from navicert.cli.home import common, home_of
-from navicert.cli.terminal import Terminal, emit
+from navicert.cli.terminal import Terminal, cut, emit, pad
 from navicert.core.inert import inert
 
 if TYPE_CHECKING:
@@ -42,14 +43,18 @@ def verb(server: str | None, accept: bool, home: str | None, as_json: bool) -> i
 
 def _listed(servers: dict[str, Server], as_json: bool) -> int:
     if as_json:
-        found = {name: {"command": list(item.command), "tools": sorted(item.tools)} for name, item in servers.items()}
+        found: dict[str, Any] = {
+            name: ({"command": list(item.command)} if item.url is None else {"url": item.place})
+            | {"tools": sorted(item.tools)}
+            for name, item in servers.items()
+        }
         emit({"format": "navicert/tools/1", "servers": found})
         return FINE
     out = Terminal()
     if not servers:
         out.text("no server is behind the gateway; put them there with `navicert attach CONFIG`")
     for name, item in servers.items():
-        out.say(f"{out.style(name, 'bold')}   {len(item.tools)} tools   {inert(' '.join(item.command))}")
+        out.say(f"{out.style(name, 'bold')}   {len(item.tools)} tools   {inert(item.place)}")
     return FINE
 
 
@@ -77,8 +82,13 @@ def _compared(home: Path, name: str, held: Server, *, accept: bool, as_json: boo
         return code
     out = Terminal()
     out.title(f"{name}   {len(looked.server.tools)} tools", f"{len(changed)} held back")
+    declared = {profile.tool: profile for profile in (*looked.server.profiles, *held.profiles)}
+    out.say(out.style(f"  {'tool':<38}  {'':<8}  {'seems to':<12}  parameters by role", "dim"))
     for tool, state in states.items():
-        out.say(f"{out.mark('ok' if state == 'accepted' else 'warning')} {inert(tool)}   {state}")
+        profile = declared.get(f"{name}.{tool}")
+        does = (profile.effect.value, roles_of(profile)) if profile is not None else ("", "")
+        mark = out.mark("ok" if state == "accepted" else "warning")
+        out.say(f"{mark} {pad(tool, 38)}  {state:<8}  {does[0]:<12}  {cut(does[1], out.width - 66)}")
     for what, is_other in (("its program", program), ("what it says of itself", texts)):
         if is_other:
             out.say(f"{out.mark('warning')} {what} is not what was accepted")

@@ -59,9 +59,7 @@ def identify(works: Workings, context: SessionContext) -> Machine[tuple[ActionId
     return unverified, error
 
 
-def measure(
-    works: Workings, action: Action, context: SessionContext, identity: ActionIdentity
-) -> Machine[Signals]:
+def measure(works: Workings, action: Action, context: SessionContext, identity: ActionIdentity) -> Machine[Signals]:
     """Ask every detector, under one deadline; what fails is unknown, and says why (property 5).
 
     In place of what the session claims, detectors see who was verified; never the token.

@@ -16,7 +16,7 @@ from navicert.engine.completing import Output
 from navicert.engine.mediating import Mediator
 from navicert.gateway import message as rpc
 from navicert.gateway.message import INVALID_REQUEST, Message, Refused, Tree
-from navicert.gateway.surfaces import ASKED_BACK, CALL, JUDGED, RESERVED, Surface
+from navicert.gateway.surfaces import ASKED_BACK, CALL, JUDGED, NOTICES, PASSED, RESERVED, Surface
 from navicert.model.action import Action, ToolProfile
 from navicert.model.decision import Denied, Permit, Suspended
 
@@ -26,10 +26,12 @@ FAILED: Final = 5030
 """Our own codes: outside of those that JSON-RPC and MCP reserve."""
 VERSION: Final = "io.modelcontextprotocol/protocolVersion"
 RECEIPT: Final = "navicert/receipt"
+_OURS: Final = "navicert/"
 _OWN_META: Final = "io.modelcontextprotocol/"
 _META: Final = 4_096
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
-_SEEN: Final = frozenset({"text", "resource_link"})
+_ASKS: Final = -32042
+"""The error by which a server has its user open an address (2025-11-25)."""
 
 
 class Asked(NamedTuple):
@@ -50,6 +52,7 @@ def asked(server: str, request: Message) -> Asked:
     """Return the request as what is to be judged; raises `Refused`, or `InvalidAction` for what cannot be judged."""
     method, params = request.method, request.params
     surface = JUDGED.get(method) or ASKED_BACK[method]
+    _own_meta(params)  # refused before it is judged
     if method in ASKED_BACK:
         return _asked(server, surface, {key: value for key, value in params.items() if key != "_meta"})
     known = {*surface.asks, "_meta", *(("name",) if method == CALL else ())}
@@ -103,20 +106,23 @@ def forwarded(request: Message, parameters: bytes) -> Message:
     return rpc.request(request.id or "", request.method, params | ({"_meta": meta} if meta else {}))
 
 
-def passed(request: Message) -> Message:
-    """Return a request that is not judged as it goes on: as it came, but for its `_meta`."""
-    if "params" not in request.tree:
-        return request
-    params = {key: value for key, value in request.params.items() if key != "_meta"}
-    meta = _own_meta(request.params)
-    return Message(request.kind, request.tree | {"params": params | ({"_meta": meta} if meta else {})})
+def passed(message: Message) -> Message:
+    """Return a request or notification that is not judged as it goes on: with the parameters that are known."""
+    if "params" not in message.tree:
+        return message
+    known = PASSED.get(message.method) or NOTICES.get(message.method, frozenset())
+    params = {key: value for key, value in message.params.items() if key in known}
+    meta = _own_meta(message.params)
+    return Message(message.kind, message.tree | {"params": params | ({"_meta": meta} if meta else {})})
 
 
 def _own_meta(params: Tree) -> Tree:
     meta = params.get("_meta")
     if type(meta) is not dict:
         return {}
-    kept = {key: value for key, value in meta.items() if key == "progressToken" or key.startswith(_OWN_META)}
+    kept = {key: value for key, value in meta.items() if key.startswith(_OWN_META)}
+    if rpc.is_id(meta.get("progressToken")):
+        kept["progressToken"] = meta["progressToken"]
     if len(rpc.write(kept)) > _META:
         raise Refused(INVALID_REQUEST, f"`_meta` takes more than {_META} characters")
     return kept
@@ -134,7 +140,8 @@ def _unseen(value: Any) -> bool:
         return any(map(_unseen, value))
     if type(value) is not dict:
         return False
-    if type(value.get("blob")) is str or value.get("type") in {"image", "audio"}:
+    kind = value.get("type")
+    if type(value.get("blob")) is str or kind in ("image", "audio") or {"data", "mimeType"} <= value.keys():
         return True
     return any(map(_unseen, value.values()))
 
@@ -144,12 +151,22 @@ def failed(reply: Message) -> bool:
     return reply.kind is rpc.Kind.ERROR or reply.tree["result"].get("isError") is True
 
 
+def asks(reply: Message) -> bool:
+    """Tell whether an answer is none yet: the server asks for something first, or answers later."""
+    if reply.kind is rpc.Kind.ERROR:
+        code = reply.tree["error"].get("code")
+        return type(code) is Number and float(code) == _ASKS
+    value = reply.tree["result"]
+    return value.get("resultType", "complete") != "complete" or "task" in value
+
+
 def with_receipt(reply: Message, permit: Permit) -> Message:
-    """Return the answer with the receipt that let the action run, and whether it ran modified."""
+    """Return the answer with the receipt that let the action run, and whether it ran modified: our word, not theirs."""
     if reply.kind is not rpc.Kind.RESULT:
         return reply
     value = reply.tree["result"]
     meta = value.get("_meta") if type(value.get("_meta")) is dict else {}
+    meta = {key: item for key, item in meta.items() if not key.startswith(_OURS)}
     ours = {RECEIPT: permit.receipt_id} | ({"navicert/modified": True} if permit.modified else {})
     return Message(reply.kind, reply.tree | {"result": value | {"_meta": meta | ours}})
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from navicert.gateway import message as rpc
 from navicert.gateway.calling import VERSION, is_name
-from navicert.gateway.message import Kind, Refused, Tree
+from navicert.gateway.message import Kind, Message, Refused, Tree
 from navicert.gateway.pins import Server, digest_of, text_digest
 from navicert.gateway.stdio import launch, program_digest, stop
 from navicert.gateway.surfaces import LIST, RESERVED
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.errors import IntegrityError
 
+_Ask = Callable[[Message], Awaitable[Message | None]]
 ERAS: Final = ("2025-11-25", "2026-07-28")
 _WITHIN_S: Final = 30.0
 _PAGES: Final = 100
@@ -60,17 +63,17 @@ class Looked(NamedTuple):
 
 
 async def look(name: str, server: Server) -> Looked:
-    """Launch a server once for each revision, and list its tools; raises `IntegrityError` where it does not answer."""
+    """Ask a server in each revision for its tools, launched or reached; raises `IntegrityError` for no answer."""
     tools: dict[str, set[str]] = {}
     texts: set[str] = set()
     definitions: dict[str, Tree] = {}
-    server = _accepted(server, program=program_digest(server.command))
+    server = _accepted(server, program=program_digest(server.command) if server.url is None else None)
     troubles: list[str] = []
     for era in ERAS:
         try:
             async with asyncio.timeout(_WITHIN_S):
                 listed, text = await _listed(server, era)
-        except (TimeoutError, Refused, asyncio.IncompleteReadError) as error:
+        except (TimeoutError, ConnectionError, Refused, asyncio.IncompleteReadError) as error:
             troubles.append(f"{era}: {str(error) or 'no answer'}")
             continue
         for tool in listed:
@@ -79,7 +82,7 @@ async def look(name: str, server: Server) -> Looked:
         if text is not None:
             texts.add(text_digest(text))
     if len(troubles) == len(ERAS):
-        raise IntegrityError(f"the server `{name}` does not answer ({'; '.join(troubles)}); try its command by hand")
+        raise IntegrityError(f"the server `{name}` does not answer ({'; '.join(troubles)}); try it by hand")
     usable = {each for each in definitions if is_name(each) and each not in RESERVED}
     found = _accepted(
         server,
@@ -93,7 +96,8 @@ async def look(name: str, server: Server) -> Looked:
 
 
 def _accepted(server: Server, **changes: Any) -> Server:
-    return Server(command=server.command, env=server.env, **changes)
+    held = {name: getattr(server, name) for name in ("command", "env", "url", "headers", "within_s")}
+    return Server(**held, **changes)
 
 
 def proposed(server: str, definition: Tree) -> ToolProfile:
@@ -117,9 +121,8 @@ def proposed(server: str, definition: Tree) -> ToolProfile:
 
 
 async def _listed(server: Server, era: str) -> tuple[list[Tree], str | None]:
-    child = await launch(server)
-    try:
-        talk = _Talk(child)
+    async with _asking(server) as ask:
+        talk = _Talk(ask)
         text = await talk.open(era)
         listed: list[Tree] = []
         cursor: Tree = {}
@@ -130,6 +133,51 @@ async def _listed(server: Server, era: str) -> tuple[list[Tree], str | None]:
                 break
             cursor = {"cursor": page["nextCursor"]}
         return listed, text
+
+
+@asynccontextmanager
+async def _asking(server: Server) -> AsyncIterator[_Ask]:
+    """Give what sends a message to a server, and returns the answer to a request."""
+    if server.url is not None:
+        from navicert.gateway.mirror import Mirror
+        from navicert.gateway.upstream import Upstream, client
+
+        answers: list[Message] = []
+
+        async def take(message: Message) -> None:
+            if message.kind in (Kind.RESULT, Kind.ERROR):
+                answers.append(message)
+
+        async def reach(message: Message) -> Message | None:
+            await upstream.send(message)
+            return answers.pop() if message.kind is Kind.REQUEST else None
+
+        async with client(server) as http:
+            upstream = Upstream(server, Mirror(server), http, take, lambda _: None)
+            try:
+                yield reach
+            finally:
+                await upstream.end()
+        return
+    child = await launch(server)
+
+    async def write(message: Message) -> Message | None:
+        if child.stdin is None or child.stdout is None:
+            return None
+        child.stdin.write(message.data() + b"\n")
+        await child.stdin.drain()
+        while message.kind is Kind.REQUEST:
+            line = await child.stdout.readuntil(b"\n")
+            try:
+                answer = rpc.read(line.strip())
+            except Refused:
+                continue  # servers print other things too
+            if answer.kind in (Kind.RESULT, Kind.ERROR) and answer.id == message.id:
+                return answer
+        return None
+
+    try:
+        yield write
     finally:
         await stop(child)
 
@@ -137,8 +185,8 @@ async def _listed(server: Server, era: str) -> tuple[list[Tree], str | None]:
 class _Talk:
     """Requests of our own to a server, one after the other."""
 
-    def __init__(self, child: asyncio.subprocess.Process) -> None:
-        self._child = child
+    def __init__(self, ask: _Ask) -> None:
+        self._ask = ask
         self._asked = 0
         self._meta: Tree = {}
 
@@ -147,7 +195,7 @@ class _Talk:
         me: Tree = {"name": "navicert", "version": "0"}
         if era == ERAS[0]:
             said = await self.ask("initialize", {"protocolVersion": era, "capabilities": {}, "clientInfo": me})
-            await self._send(rpc.notification("notifications/initialized", {}))
+            await self._ask(rpc.notification("notifications/initialized", {}))
         else:
             self._meta = {
                 VERSION: era,
@@ -162,21 +210,9 @@ class _Talk:
         """Return the result of one request; raises `Refused` for an error."""
         self._asked += 1
         id_ = f"look-{self._asked}"
-        await self._send(rpc.request(id_, method, params | ({"_meta": self._meta} if self._meta else {})))
-        while True:
-            line = await self._child.stdout.readuntil(b"\n") if self._child.stdout else b""
-            try:
-                message = rpc.read(line.strip())
-            except Refused:
-                continue  # servers print other things too
-            if message.kind is Kind.RESULT and message.id == id_:
-                found: Tree = message.tree["result"]
-                return found
-            if message.kind is Kind.ERROR and message.id == id_:
-                raise Refused(rpc.INTERNAL_ERROR, f"`{method}`: {message.tree['error'].get('message')}")
-
-    async def _send(self, message: rpc.Message) -> None:
-        if self._child.stdin is None:
-            return
-        self._child.stdin.write(message.data() + b"\n")
-        await self._child.stdin.drain()
+        answer = await self._ask(rpc.request(id_, method, params | ({"_meta": self._meta} if self._meta else {})))
+        if answer is None or answer.kind is not Kind.RESULT:
+            why = answer.tree["error"].get("message") if answer is not None else "no answer"
+            raise Refused(rpc.INTERNAL_ERROR, f"`{method}`: {why}")
+        found: Tree = answer.tree["result"]
+        return found

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -81,13 +82,13 @@ def read(data: bytes, limit: int = LIMIT) -> Message:
     try:
         tree = parse_json(data, "the message's bytes")
     except InvalidAction as error:
-        raise Refused(PARSE_ERROR, str(error)) from None
+        raise Refused(PARSE_ERROR, str(error), _id_in(data)) from None
     if type(tree) is list:
         raise Refused(INVALID_REQUEST, "a batch is not passed on; send each message by itself")
     if type(tree) is not dict:
         raise Refused(INVALID_REQUEST, "the message is not an object")
     id_ = tree.get("id")
-    if "id" in tree and not _is_id(id_):
+    if "id" in tree and not is_id(id_):
         raise Refused(INVALID_REQUEST, "the id is neither text nor an integer")
     kind = _kind(tree, id_)
     return Message(kind, tree)
@@ -99,9 +100,8 @@ def _kind(tree: Tree, id_: Id | None) -> Kind:
         raise Refused(INVALID_REQUEST, "the message is not JSON-RPC 2.0, or has members that it does not know", id_)
     if type(tree.get("params", {})) is not dict:
         raise Refused(INVALID_REQUEST, "`params` is not an object", id_)
-    method = tree.get("method")
-    if method is not None:
-        if type(method) is not str or "result" in tree or "error" in tree:
+    if "method" in tree:
+        if type(tree["method"]) is not str or "result" in tree or "error" in tree:
             raise Refused(INVALID_REQUEST, "the message is a request and an answer at once, or names no method", id_)
         return Kind.REQUEST if "id" in tree else Kind.NOTIFICATION
     if "id" not in tree or "params" in tree or ("result" in tree) is ("error" in tree):
@@ -111,10 +111,21 @@ def _kind(tree: Tree, id_: Id | None) -> Kind:
     return Kind.RESULT if "result" in tree else Kind.ERROR
 
 
-def _is_id(value: Any) -> bool:
+def is_id(value: Any) -> bool:
+    """Tell whether this can be the id of a request, or a token that stands for one."""
     if type(value) is Number:
         return value.lstrip("-").isdigit() and len(value) <= 20
     return type(value) is str and len(value) <= 256
+
+
+def _id_in(data: bytes) -> Id | None:
+    """Return the id in a message that is refused, so that whoever waits for it can be told; None where none is seen."""
+    try:
+        tree = json.loads(data, parse_int=Number)
+    except (ValueError, RecursionError):
+        return None
+    found: Id | None = tree.get("id") if type(tree) is dict else None
+    return found if is_id(found) else None
 
 
 def write(value: Any) -> str:

@@ -19,20 +19,36 @@ _DOMAIN: Final = b"navicert/mcp-definition/1\0"
 
 
 class Server(Value, frozen=True, kw_only=True):
-    """One upstream server. command, env: how it is launched. program: SHA-256 of the file that is executed.
+    """One upstream server: launched by us, or reached at an address.
+
+    command, env: how it is launched. program: SHA-256 of the file that is executed. url, headers: where it is reached,
+    and the credentials that it has of us. within_s: so long may it take for one answer.
 
     tools: name → digests of its accepted definition, one for each revision of the protocol that has its own.
     instructions: digests of the accepted texts. profiles: what its tools do, as the operator accepted it; the policy's
     word stands over it. definitions: the accepted ones as text, to show what has changed.
     """
 
-    command: tuple[str, ...]
+    command: tuple[str, ...] = ()
     env: dict[str, str] = {}
     program: str | None = None
+    url: str | None = None
+    headers: dict[str, str] = {}
+    within_s: float = 600.0
     tools: dict[str, tuple[str, ...]] = {}
     instructions: tuple[str, ...] = ()
     profiles: tuple[ToolProfile, ...] = ()
     definitions: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` unless it is either launched or reached."""
+        if bool(self.command) is bool(self.url):
+            raise ValueError("a server has either a `command` or a `url`")
+
+    @property
+    def place(self) -> str:
+        """Its command, or its address without what stands behind the path, for people."""
+        return " ".join(self.command) if self.url is None else self.url.partition("?")[0]
 
 
 class Servers(Value, frozen=True, kw_only=True):
@@ -57,6 +73,7 @@ class Watch:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self.within_s = server.within_s
         self.refused: dict[str, str] = {}
         """Tools that are held back → why."""
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from navicert.gateway.calling import is_name
 from navicert.gateway.pins import Server, Servers
 from navicert.model.errors import PolicyError
 
@@ -38,7 +39,12 @@ def server_of(home: Path, name: str) -> Server:
 
 
 def write_server(home: Path, name: str, server: Server | None) -> None:
-    """Put a server into the file in place of what stands there, or take it out; all or nothing."""
+    """Put a server into the file in place of what stands there, or take it out; all or nothing.
+
+    Raises `PolicyError` for a name with a dot: the tools of `a.b` could be taken for those of `a`.
+    """
+    if server is not None and (not is_name(name) or "." in name):
+        raise PolicyError(f"`{name}` cannot be a server's name; rename it, with letters, digits, `_` and `-`")
     held = {each: item for each, item in read_servers(home).servers.items() if each != name}
     if server is not None:
         held[name] = server

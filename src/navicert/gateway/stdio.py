@@ -1,4 +1,4 @@
-"""The gateway over standard input and output: the client launched us, and we launch the server (reference: mcp.md).
+"""The gateway over standard input and output: the client launched us, and we launch or reach the server (mcp.md).
 
 * The server's command comes from the operator's own file, never from the client; its program is the one that was
   accepted. Of the environment it gets what its entry names, and what programs need to start.
@@ -23,7 +23,7 @@ from navicert.core.inert import inert
 from navicert.engine.mediating import Mediator
 from navicert.gateway.message import LIMIT, Message
 from navicert.gateway.pins import Server, Watch
-from navicert.gateway.relay import Relay
+from navicert.gateway.relay import Relay, Send
 from navicert.model.errors import IntegrityError
 from navicert.sdk.guard import Guard
 
@@ -64,9 +64,12 @@ async def launch(server: Server) -> asyncio.subprocess.Process:
 
 async def serve(guard: Guard, session_id: str, name: str, server: Server, surface: str = SURFACE) -> None:
     """Relay between our standard input and output and a server, until one of them ends."""
+    if server.url is not None:
+        await _serve_reached(guard, session_id, name, server, surface)
+        return
     child = await launch(server)
     client = await _stdin()
-    relay = _relay(guard, session_id, name, Watch(server), surface, child)
+    relay = _relay(guard, session_id, name, Watch(server), surface, _to_child(child))
     below = asyncio.create_task(_pump(child.stdout, relay.from_server))
     above = asyncio.create_task(_pump(client, relay.from_client))
     try:
@@ -84,9 +87,41 @@ async def serve(guard: Guard, session_id: str, name: str, server: Server, surfac
         await stop(child)
 
 
-def _relay(
-    guard: Guard, session_id: str, name: str, watch: Watch, surface: str, child: asyncio.subprocess.Process
-) -> Relay:
+async def _serve_reached(guard: Guard, session_id: str, name: str, server: Server, surface: str) -> None:
+    """Relay between our standard input and output and a server that is reached over HTTP, until the client ends."""
+    from navicert.gateway.mirror import Mirror
+    from navicert.gateway.upstream import NoStream, Upstream, client
+
+    listening: list[asyncio.Task[None]] = []
+
+    async def to_server(message: Message) -> None:
+        await upstream.send(message)
+        if message.method == "notifications/initialized" and not listening:
+            listening.append(asyncio.create_task(listen()))
+
+    async def listen() -> None:
+        try:
+            async with upstream.stream() as messages:
+                async for message in messages:
+                    await relay.server_says(message)
+        except NoStream:
+            return
+        except ConnectionError as error:
+            note(name, f"the server's own stream ended: {error}")
+
+    relay = _relay(guard, session_id, name, Watch(server), surface, to_server)
+    async with client(server) as http:
+        upstream = Upstream(server, Mirror(server), http, relay.server_says, lambda text: note(name, text))
+        try:
+            await _pump(await _stdin(), relay.from_client)
+        finally:
+            for task in listening:
+                task.cancel()
+            await relay.end()
+            await upstream.end()
+
+
+def _to_child(child: asyncio.subprocess.Process) -> Send:
     turn = asyncio.Lock()
 
     async def to_server(message: Message) -> None:
@@ -94,9 +129,13 @@ def _relay(
         if pipe is None or pipe.is_closing():
             raise ConnectionError("the server has ended")
         async with turn:
+            await pipe.drain()  # before: who gives up waiting for it has written nothing
             pipe.write(message.data() + b"\n")
-            await pipe.drain()
 
+    return to_server
+
+
+def _relay(guard: Guard, session_id: str, name: str, watch: Watch, surface: str, to_server: Send) -> Relay:
     loop = asyncio.get_running_loop()
     out = asyncio.Lock()
 
@@ -113,9 +152,10 @@ def _relay(
 
 
 def note(name: str, text: str) -> None:
-    """Tell the operator, on standard error."""
-    sys.stderr.write(f"navicert mcp {name}: {inert(text)}\n")
-    sys.stderr.flush()
+    """Tell the operator, on standard error, where it can be written to."""
+    with suppress(OSError):
+        sys.stderr.write(f"navicert mcp {name}: {inert(text)}\n")
+        sys.stderr.flush()
 
 
 def _write(data: bytes) -> None:
@@ -131,16 +171,22 @@ async def _stdin() -> asyncio.StreamReader:
 
 
 async def _pump(reader: asyncio.StreamReader | None, take: Callable[[bytes], Awaitable[None]]) -> None:
-    """Hand over each line; a line beyond the limit ends the connection, since its end cannot be told from the next."""
+    """Hand over each line; of one beyond the limit, so much that it is seen to be, once its end has come."""
     if reader is None:
         return
+    over = b""
     while True:
         try:
             line = await reader.readuntil(b"\n")
         except asyncio.IncompleteReadError:
             return
-        if line.strip():
-            await take(line.strip())
+        except asyncio.LimitOverrunError as error:
+            part = await reader.readexactly(error.consumed)
+            over = over or part
+            continue
+        line, over = over or line.strip(), b""
+        if line:
+            await take(line)
 
 
 async def stop(child: asyncio.subprocess.Process) -> None:

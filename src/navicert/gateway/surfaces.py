@@ -1,7 +1,8 @@
 """What each MCP method is, in both directions and both eras (2025-11-25, 2026-07-28); what stands nowhere is refused.
 
 * Judged: it is an action, by the name `server.operation`, with what it asks for as parameters (R1.a).
-* Passed: it carries nothing that acts, or its answer is looked at (`tools/list`, `initialize`, `server/discover`).
+* Passed: it carries nothing that acts, or its answer is looked at (`tools/list`, `initialize`, `server/discover`). Of
+  its parameters only those that the protocol knows go on: others would be a channel that nobody judges.
 * What a server asks of the client (sampling, elicitation, roots) is an action too: of that server, for the policy to
   permit. Undeclared, it is refused, like any tool.
 """
@@ -47,17 +48,26 @@ ASKED_BACK: Final[Mapping[str, Surface]] = {
     "roots/list": Surface("roots-list", ()),
 }
 """Requests of the server, judged with all their parameters."""
-PASSED: Final = frozenset(
-    {
-        *OPENING, LIST, "ping", "prompts/list", "resources/list", "resources/templates/list", "resources/unsubscribe",
-        "logging/setLevel",
-    }
-)  # fmt: skip
+PASSED: Final[Mapping[str, frozenset[str]]] = {
+    "initialize": frozenset({"protocolVersion", "capabilities", "clientInfo"}),
+    "server/discover": frozenset(),
+    "ping": frozenset(),
+    LIST: frozenset({"cursor"}),
+    "prompts/list": frozenset({"cursor"}),
+    "resources/list": frozenset({"cursor"}),
+    "resources/templates/list": frozenset({"cursor"}),
+    "resources/unsubscribe": frozenset({"uri"}),
+    "logging/setLevel": frozenset({"level"}),
+}
+"""Requests that are passed on → their parameters."""
 PASSED_BACK: Final = frozenset({"ping"})
-NOTICES: Final = frozenset(
-    {"notifications/initialized", CANCELLED, "notifications/progress", "notifications/roots/list_changed"}
-)
-"""Notifications of the client that are passed on; others are dropped."""
+NOTICES: Final[Mapping[str, frozenset[str]]] = {
+    "notifications/initialized": frozenset(),
+    CANCELLED: frozenset({"requestId"}),
+    "notifications/progress": frozenset({"progressToken", "progress", "total"}),
+    "notifications/roots/list_changed": frozenset(),
+}
+"""Notifications of the client that are passed on → their parameters, without free text; others are dropped."""
 NOTICES_BACK: Final = frozenset(
     {
         CANCELLED, TOOLS_CHANGED, "notifications/progress", "notifications/message", "notifications/resources/updated",
