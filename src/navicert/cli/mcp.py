@@ -67,7 +67,7 @@ def verb(
         if given is not None:
             asyncio.run(serve(guard, given, name, server))
             return FINE
-        note(name, "no session is given, so what the user asked for is not known; receipts say `inferred`")
+        note(name, "no session is given, so what the user asked for is not known")
         with guard.session(request="", human=getuser(), agent=agent) as opened:
             asyncio.run(serve(guard, opened.id, name, server, f"{SURFACE}-inferred"))
     return FINE

@@ -96,14 +96,14 @@ def test_what_no_test_notices_is_listed_with_a_score(folder):
     before = call(folder, "--mutate").stdout
     after = call(folder, "--mutate", cases=CASES + REST).stdout.splitlines()
 
-    assert "▲ policy.yaml:7:59  `never`  DENY → ALLOW\n" in before
+    assert "▲ policy.yaml:7:59  never: DENY → ALLOW\n" in before
     assert [line for line in after if line.startswith("▲ policy")] == [
         "▲ policy.yaml:3:1   the posture `deny` → `declared_reads`",
-        "▲ policy.yaml:6:5   `small`  the priority 0 → 2",
-        "▲ policy.yaml:6:25  `small`  `match.effect` is left out",
-        "▲ policy.yaml:7:25  `never`  `match.effect` is left out",
-        "▲ policy.yaml:7:38  `never`  `match.amount`: `gt` → `ge`",
-        "▲ policy.yaml:7:75  `never`  the priority 1 → -1",
+        "▲ policy.yaml:6:5   small: the priority 0 → 2",
+        "▲ policy.yaml:6:25  small: `match.effect` is left out",
+        "▲ policy.yaml:7:25  never: `match.effect` is left out",
+        "▲ policy.yaml:7:38  never: `match.amount`: `gt` → `ge`",
+        "▲ policy.yaml:7:75  never: the priority 1 → -1",
     ]
     assert re.fullmatch(r"▲ (\d+) of (\d+) changes to the policy noticed \(\d+%\); add a case .*", after[-1])
 
@@ -117,7 +117,8 @@ def keys(document: object) -> object:
 def test_the_json_documents_have_the_shape_that_is_documented(folder):
     section = PAGE.split("\n## test\n", 1)[1].split("\n## ", 1)[0]
     (documented,) = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", section, re.DOTALL)]
-    failed = json.loads(call(folder, "--json", cases=CASES.replace("ALLOW", "DENY")).stdout)
+    without_role = CASES.replace("amount: 100, ", "")  # fails, and warns: the amount is not given
+    failed = json.loads(call(folder, "--json", cases=without_role).stdout)
     survived = json.loads(call(folder, "--json", "--mutate").stdout)
 
     assert (failed["failed"], failed["policies"][0]["mutation"]) == (1, None)
