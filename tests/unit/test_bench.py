@@ -17,8 +17,9 @@ RUN = [sys.executable, str(ROOT / "bench" / "run.py")]
 MAY_BE_MISSING = ("peer.", "loop.shm", "loop.length.shm", "gateway.shm")
 CHARTS = {"evaluate.svg", "loop-cpu.svg", "loop-rate.svg", "loop-length.svg", "peer-evaluate.svg", "peer-call.svg"}
 PARTS = ("receipts", "disclosures", "keys_of_disclosures", "context_entries", "rows")
+WAYS = ("allow", "modify", "deny", "forbidden", "rest_allow", "rest_bound", "rest_deny")
 EXPECTED = {
-    *(f"evaluate.{way}.{rules}" for way in ("allow", "modify", "deny", "forbidden") for rules in (10, 100, 1000)),
+    *(f"evaluate.{way}.{rules}" for way in WAYS for rules in (10, 100, 1000)),
     *(
         f"loop.{place}.{cores}.{callers}.{what}"
         for place in ("disk", "shm")

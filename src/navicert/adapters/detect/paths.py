@@ -31,7 +31,7 @@ class RealPaths:
 
     name = "paths"
     signals = ("path_real", "path_linked")
-    inline = False  # a mounted file system answers when it likes
+    inline = True  # as what looks for protected places; a thread for each action would cost more than the look
 
     def __init__(self, root: Path | None = None) -> None:
         """Resolve relative paths against this root; without one they are unknown."""
