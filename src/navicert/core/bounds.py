@@ -97,7 +97,7 @@ def _beyond_intent(given: EvaluationInput, policy: CompiledPolicy) -> Decision |
         return _deny("intent_length", f"`{intent.name}` takes at most {intent.actions} actions")
     if intent.accepts is not None:
         return _unless(
-            [(f"`{intent.name}`", intent.accepts)], given.labels, "intent_label", "{} reaches {}, and this session is beyond"
+            [(f"`{intent.name}`", intent.accepts)], given.labels, "intent_label", "{} reaches {}, this session further"
         )
     return None
 
