@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from navicert.adapters.secret_file import sync_folder
+from navicert.adapters.secret_file import replace_file, sync_folder
 from navicert.adapters.sign.file_key import FileKey, load_key, new_key, save_key
 from navicert.adapters.store.archive import Archive, receipt_of
 from navicert.adapters.store.handover import append_key_record
@@ -123,7 +123,7 @@ def _finish(home: Home, old: FileKey, record: Receipt, *, resumed: bool) -> Rota
     fresh = key_path(home, record.key.key_id)
     new = load_key(fresh)
     trust = _handed_over(read_trust(home.trust), old.key_id, new, record.at)
-    _replace(home.trust, msgspec.json.format(msgspec.json.encode(trust), indent=2) + b"\n")
+    replace_file(home.trust, msgspec.json.format(msgspec.json.encode(trust), indent=2) + b"\n")
     kept = key_path(home, old.key_id)
     if not kept.exists():
         os.link(home.receipt_key, kept)
@@ -145,13 +145,3 @@ def _handed_over(trust: Trust, old: str, new: FileKey, at: str) -> Trust:
     if all(key.key_id != new.key_id for key in keys):
         keys.append(trusted(new, micros(at)))
     return msgspec.structs.replace(trust, keys=tuple(keys))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)

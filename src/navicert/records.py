@@ -18,7 +18,8 @@ from navicert.core.accumulate import accumulate, begin
 from navicert.core.compile import CompiledPolicy, compile_policy
 from navicert.core.digest import action_digest
 from navicert.core.draft import Evaluated
-from navicert.core.rejudge import Recorded, Under, own, with_parameters
+from navicert.core.rejudge import Recorded, Under, own
+from navicert.core.rounds import with_parameters
 from navicert.core.times import micros
 from navicert.model.action import Action
 from navicert.model.context import ContextEntry, Opened, SessionContext

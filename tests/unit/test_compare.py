@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from navicert.core.compare import DAY_US, What, changes, difference, report
 from navicert.core.compile import CompiledPolicy, compile_policy
-from navicert.core.rejudge import ORDER, Recorded, Under
+from navicert.core.rejudge import Recorded, Under
+from navicert.core.rounds import STRICTNESS
 from navicert.model.action import Action, Effect, ToolProfile
 from navicert.model.context import SessionContext
 from navicert.model.decision import Decision, Verdict
@@ -88,7 +89,9 @@ def test_denials_that_become_permissions_stand_first_then_loosening_then_tighten
 
     assert sections == sorted(sections)
     assert all((group.old, group.new) != ("DENY", "ALLOW") for group in groups[1:])
-    loosened = [ORDER.index(group.old) - ORDER.index(group.new) for group in groups if group.direction == "looser"]
+    loosened = [
+        STRICTNESS.index(group.old) - STRICTNESS.index(group.new) for group in groups if group.direction == "looser"
+    ]
     assert all(more >= less > 0 for more, less in pairwise([*loosened, 1]))
     assert sum(group.count for group in groups) == len(pairs)
 

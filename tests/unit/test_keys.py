@@ -87,11 +87,11 @@ def test_a_rotation_that_broke_off_is_taken_up(home, point, monkeypatch):
         if point == "before the record":
             patch.setattr(keys_module, "append_key_record", breaks)
         elif point == "before the trust file":
-            patch.setattr(keys_module, "_replace", breaks)
+            patch.setattr(keys_module, "replace_file", breaks)
         elif point == "before the old key is kept":
             patch.setattr(keys_module.os, "link", breaks)
         else:
-            patch.setattr(keys_module, "sync_folder", _second(breaks))
+            patch.setattr(keys_module, "sync_folder", breaks)
         with pytest.raises(Broken):
             rotate_key(home.folder)
     assert load_key(home.receipt_key).key_id == old
@@ -107,18 +107,6 @@ def test_a_rotation_that_broke_off_is_taken_up(home, point, monkeypatch):
     assert (rotation.retired, rotation.key_id) == (old, load_key(home.receipt_key).key_id)
     assert act(home) == "x"
     assert len(audit(home.folder).log.keys) == 2
-
-
-def _second(function):
-    """Replace a function by one that works once: the folder of the trust file is synced before that of the keys."""
-    calls = []
-
-    def called(*args):
-        calls.append(args)
-        if len(calls) > 1:
-            function()
-
-    return called
 
 
 def test_a_record_that_was_durable_though_reported_failed_is_taken_up(home, monkeypatch):

@@ -18,7 +18,7 @@ from navicert.assemble import Home, load_policy
 from navicert.audit import audit, open_archive
 from navicert.core.compile import compile_policy
 from navicert.core.digest import action_digest
-from navicert.core.rejudge import ROUNDS, Recorded, Under, own
+from navicert.core.rejudge import Recorded, Under, own
 from navicert.engine import judging
 from navicert.model.decision import Verdict
 from navicert.model.errors import VerificationError
@@ -260,8 +260,8 @@ def test_every_refusal_of_the_engine_itself_is_known():
     text = "\n".join(path.read_text(encoding="utf-8") for path in ENGINE.glob("*.py"))
     codes = set(re.findall(r'forced\(\s*"(\w+)"', text)) | {"depends", "approval_timeout", "deferral_timeout"}
 
-    assert {code for code in codes if not own("resolution", code)} == {"modification_unstable"}
-    assert ROUNDS == judging.ROUNDS
+    assert len(codes) > 10
+    assert [code for code in codes if not own("resolution", code)] == []
 
 
 @pytest.mark.parametrize("code", ["rule", "posture", "context_missing", "escalated", "answered", "authority_suspended"])

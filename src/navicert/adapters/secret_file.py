@@ -1,4 +1,4 @@
-"""Files that only their owner may read: keys of every kind (property 9)."""
+"""Files that only their owner may read, keys of every kind (property 9); and files that are replaced as a whole."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ def write_secret(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Put a file in place of what stands there: all or nothing, durable on return. mode: exactly; None: the usual."""
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666 if mode is None else mode)
+    with os.fdopen(descriptor, "wb") as file:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    fresh.replace(path)
     sync_folder(path.parent)
 
 

@@ -86,11 +86,11 @@ def write_config_of(config: Path, document: dict[str, Any]) -> None:
     """Write a client's configuration, all or nothing, with the mode that it had."""
     import json
 
+    from navicert.adapters.secret_file import replace_file
+
     target = config.resolve()
-    part = target.with_name(target.name + ".part")
-    part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.chmod(target.stat().st_mode & 0o777)
-    part.replace(target)
+    data = json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+    replace_file(target, data, target.stat().st_mode & 0o777)
 
 
 def entries_of(document: dict[str, Any], config: Path) -> dict[str, Any]:

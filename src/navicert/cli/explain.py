@@ -213,7 +213,7 @@ def _again(item: View) -> list[str]:
 
 def _trees(item: Recorded, policy: CompiledPolicy, heading: str, shown: dict[str, Any]) -> Iterator[Explained]:
     """Explain a record; of a wait that ended otherwise than its last state alone would say, on its first state too."""
-    from navicert.core.rejudge import as_asked
+    from navicert.core.rounds import as_asked
     from navicert.explain import explain
 
     found = explain(item.given, policy)

@@ -12,7 +12,7 @@ from typing import Final
 
 from navicert.core import places
 from navicert.core.compile import CompiledPolicy
-from navicert.core.fields import Subject, role_values
+from navicert.core.fields import Subject
 from navicert.core.kleene import FALSE, TRUE
 from navicert.core.scope import in_scope
 from navicert.model.action import Effect
@@ -53,7 +53,7 @@ def limits_on(policy: CompiledPolicy, subject: Subject) -> list[tuple[str, Limit
     profile = subject.profile
     found = [(f"`{profile.tool}`", profile.accepts)] if profile.accepts is not None else []
     if policy.destinations:
-        for value in role_values(profile, "destination", subject.parameters):
+        for value in subject.values("destination"):
             for address in (places.addresses(value) if type(value) is str else None) or (None,):
                 listed = [
                     limit
@@ -61,7 +61,7 @@ def limits_on(policy: CompiledPolicy, subject: Subject) -> list[tuple[str, Limit
                     if listed_as(value) or (address is not None and inside(address) is True)
                 ]
                 found += [("the destination", limit) for limit in listed or [UNLISTED]]
-        if profile.effect is Effect.SEND and not role_values(profile, "destination", subject.parameters):
+        if profile.effect is Effect.SEND and not subject.values("destination"):
             found.append((f"`{profile.tool}`, which names no destination,", UNLISTED))
     return found
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Final
 
-from navicert.core.rejudge import ORDER, Recorded
+from navicert.core.rejudge import Recorded
+from navicert.core.rounds import STRICTNESS
 from navicert.model.decision import Decision, Verdict
 from navicert.model.value import Value
 
@@ -54,7 +55,7 @@ class Group(Value, frozen=True, kw_only=True):
         """Return `looser`, `stricter`, or `terms`."""
         if self.what is not What.VERDICT:
             return "terms"
-        return "looser" if ORDER.index(self.new) < ORDER.index(self.old) else "stricter"
+        return "looser" if STRICTNESS.index(self.new) < STRICTNESS.index(self.old) else "stricter"
 
 
 class Rate(Value, frozen=True, kw_only=True):
@@ -184,7 +185,7 @@ _Kind = tuple[Verdict, Verdict, What]
 
 
 def _rank(group: Group) -> tuple[int, int, int, int]:
-    old, new = ORDER.index(group.old), ORDER.index(group.new)
+    old, new = STRICTNESS.index(group.old), STRICTNESS.index(group.new)
     section = {"looser": 0, "stricter": 1, "terms": 2}[group.direction]
     return section, list(What).index(group.what), -abs(old - new), old
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from navicert.core.bounds import beyond, risk_of
 from navicert.core.compile import Candidates, CompiledPolicy, CompiledRule
-from navicert.core.fields import Subject, role_values
+from navicert.core.fields import Subject
 from navicert.core.kleene import TRUE, UNDETERMINED
 from navicert.core.modify import CannotModify, modify
 from navicert.core.scope import in_scope
@@ -50,7 +50,7 @@ def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
     if not in_scope(action.name, given.identity.scope):
         return _deny("out_of_scope", f"`{action.name}` is outside the scope of this agent")
     subject = Subject(given, profile)
-    for value in role_values(profile, "destination", subject.parameters):
+    for value in subject.values("destination"):
         if type(value) is str and ambiguous(value):
             return _deny("destination_ambiguous", "a destination holds characters that disguise where it leads")
     decision = _by_rules(given, policy, subject)

@@ -37,16 +37,20 @@ class Subject:
         self.given = given
         self.parameters = decode_parameters(given.action.parameters)
         self.profile = profile
-        self._roles: dict[str, Any] = {}
+        self._roles: dict[str, Many] = {}
         self.places: dict[str, Any] = {}
         """The addresses that a field names, by its path: read once, since many rules ask for the same."""
 
-    def role(self, name: str) -> Any:
-        """Return the values of a role, `ABSENT` for none; found once, since many rules ask for the same role."""
-        found = self._roles.get(name)
+    def values(self, role: str) -> Many:
+        """Return the values of a role; found once, since many rules ask for the same role."""
+        found = self._roles.get(role)
         if found is None:
-            found = self._roles[name] = _some(role_values(self.profile, name, self.parameters))
+            found = self._roles[role] = Many(role_values(self.profile, role, self.parameters))
         return found
+
+    def role(self, name: str) -> Any:
+        """Return the values of a role as a field has them: `ABSENT` for none."""
+        return self.values(name) or ABSENT
 
 
 class Many(tuple[Any, ...]):

@@ -1,4 +1,4 @@
-"""Judging a recorded decision again, under the policy that made it or any other: `evaluate` over kept inputs (R3.e).
+"""Judging a recorded decision again, under the policy that made it or any other: `rounds` over kept inputs (R3.e).
 
 * Nothing is run, measured, fetched or asked. What a decision rested on is taken as it was recorded.
 * What the engine decides by itself (identity, limits, answers, deadlines) is no policy's: `own`.
@@ -18,8 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from navicert.core.compile import CompiledPolicy
-from navicert.core.digest import action_digest
-from navicert.core.evaluate import evaluate
+from navicert.core.rounds import STRICTNESS, UNSTABLE, as_asked, merged, rounds, with_parameters
 from navicert.core.scope import under_ceiling
 from navicert.core.shared import Concerns, concerns, shared_facts, tallied
 from navicert.model.action import Action
@@ -28,9 +27,6 @@ from navicert.model.evaluation import EvaluationInput
 from navicert.model.shared import TallyRing
 from navicert.model.value import Value
 
-ROUNDS: Final = 8
-ORDER: Final = (Verdict.ALLOW, Verdict.MODIFY, Verdict.STEP_UP, Verdict.DEFER, Verdict.DENY)
-"""From loose to strict."""
 _PERMITTING: Final = frozenset({Verdict.ALLOW, Verdict.MODIFY})
 _OWN: Final = frozenset({
     "no_session", "session_ended", "identity_unverified", "invalid_parameters", "engine_failed", "unavailable",
@@ -38,9 +34,6 @@ _OWN: Final = frozenset({
 })  # fmt: skip
 _OWN_WAITS: Final = frozenset(
     {"approval_denied", "approval_timeout", "deferral_timeout", "dependency_refused", "authority_revoked", "unstable"}
-)
-UNSTABLE: Final = Decision(
-    verdict=Verdict.DENY, reason_code="modification_unstable", reason="the required changes do not come to rest"
 )
 _replace = msgspec.structs.replace
 
@@ -73,11 +66,6 @@ def own(kind: str, reason_code: str) -> bool:
     return reason_code in _OWN or (kind == "resolution" and reason_code in _OWN_WAITS)
 
 
-def with_parameters(action: Action, parameters: bytes) -> Action:
-    """Return the action with other parameters."""
-    return _replace(action, parameters=parameters, digest=action_digest(action.tool, action.operation, parameters))
-
-
 class Under:
     """Judges recorded decisions, which must come in the order of the log, under one policy; None: each under its own.
 
@@ -103,8 +91,8 @@ class Under:
         if record.decided is not None and policy.hash == recorded.hash:
             return record.decided
         if then is None:
-            decision, last, touched = _rounds(given, policy)
-            decision = _merged(decision, touched)
+            decision, last, touched = rounds(given, policy)
+            decision = merged(decision, touched)
         else:
             decision, last = _resolved(given, then, policy, escalated=record.reason_code == "escalated")
         if last.action.parameters == record.submitted:
@@ -143,41 +131,17 @@ class Under:
             self._rings |= tallied(concerned, defaultdict(lambda: None, self._rings), record.given.now)
 
 
-def _rounds(given: EvaluationInput, policy: CompiledPolicy) -> tuple[Decision, EvaluationInput, tuple[str, ...]]:
-    """Judge until what the action is modified to comes to rest; the rules that modified it come third."""
-    touched: tuple[str, ...] = ()
-    for _ in range(ROUNDS):
-        decision = evaluate(given, policy)
-        if decision.effective is None:
-            return decision, given, touched
-        touched = (*touched, *decision.rules)
-        given = _replace(given, action=with_parameters(given.action, decision.effective))
-    decision = evaluate(given, policy)
-    return UNSTABLE if decision.effective is not None else decision, given, touched
-
-
-def _merged(decision: Decision, touched: tuple[str, ...]) -> Decision:
-    return _replace(decision, rules=tuple(dict.fromkeys((*touched, *decision.rules)))) if touched else decision
-
-
-def as_asked(then: EvaluationInput, now: EvaluationInput) -> EvaluationInput:
-    """Return the input of a submission as it is judged when its wait ends: with what was found out and answered."""
-    known = {fact.name for fact in then.context.facts if not fact.conflicting}
-    learned = tuple(fact for fact in now.context.facts if fact.name not in known)
-    return _replace(then, facts=(*now.facts, *learned), answered=now.answered)
-
-
 def _resolved(
     now: EvaluationInput, then: EvaluationInput, policy: CompiledPolicy, *, escalated: bool
 ) -> tuple[Decision, EvaluationInput]:
     """Judge a wait again: on the state of its end and on that of its submission, and the stricter stands (R6.b)."""
     then, last = as_asked(then, now), now
     for _ in range(2):
-        decision, last, touched = _rounds(_replace(now, action=last.action), policy)
-        before, earlier, _ = _rounds(_replace(then, action=last.action), policy)
+        decision, last, touched = rounds(_replace(now, action=last.action), policy)
+        before, earlier, _ = rounds(_replace(then, action=last.action), policy)
         if earlier.action.digest == last.action.digest or not {decision.verdict, before.verdict} <= _PERMITTING:
-            decision = _merged(decision, touched)
-            strict = max(decision, before, key=lambda item: ORDER.index(item.verdict))
+            decision = merged(decision, touched)
+            strict = max(decision, before, key=lambda item: STRICTNESS.index(item.verdict))
             strict = before if before is UNSTABLE else strict
             if escalated and strict.verdict is Verdict.DEFER and strict.approvers:  # nothing more could be found out
                 strict = _replace(strict, verdict=Verdict.STEP_UP, reason_code="escalated")
@@ -219,6 +183,3 @@ def _counts(given: EvaluationInput, action: Action, policy: CompiledPolicy) -> C
         return None
     profile = policy.profile(action.name, action.profile)
     return concerns(action, profile, given.identity, candidates, str)
-
-
-__all__ = ["ORDER", "ROUNDS", "UNSTABLE", "Recorded", "Under", "own", "with_parameters"]

@@ -64,10 +64,9 @@ def answering(works: Workings, handle: str, vote: Vote) -> Machine[Wait | None]:
         )
 
     yield from works.change(attempt)
-    answer = yield from resuming(works, handle, take=False)
-    if isinstance(answer, Suspended) or (isinstance(answer, Denied) and answer.reason_code == "unavailable"):
-        return (yield from _wait(works, handle))  # `unavailable`: the answer is kept, and it goes on waiting
-    return None
+    yield from resuming(works, handle, take=False)  # also where this fails the answer is kept
+    found = yield from current_wait(works, handle)  # over, also by who waits in band and took it up in between
+    return found if isinstance(found, Wait) else None
 
 
 def _must_be_enrolled(statement: Statement, people: Approvers | None, now: int) -> None:

@@ -12,11 +12,11 @@ from typing import Any, Final
 from navicert.core.accumulate import OPEN, WAITING, accumulate
 from navicert.core.canonical import decode_parameters
 from navicert.core.dependence import prerequisites, written
-from navicert.core.digest import action_digest
 from navicert.core.draft import Judgement, decision_draft, permits, policy_part
 from navicert.core.evaluate import added_risk, evaluate, labels_by_rule, lowered, shadow
 from navicert.core.fields import role_values
 from navicert.core.labels import labels_in_force
+from navicert.core.rounds import ROUNDS, UNSTABLE, merged, with_parameters
 from navicert.core.shared import (
     AUTHORITY,
     Concerns,
@@ -45,8 +45,6 @@ from navicert.model.signals import Signals
 from navicert.model.suspension import Over
 from navicert.model.value import Value
 
-ROUNDS: Final = 8
-"""A modified action is judged again at most so often, and a wait asked anew (SPEC.md, Settled)."""
 _ASKING: Final = frozenset({Verdict.STEP_UP, Verdict.DEFER})
 
 
@@ -164,26 +162,13 @@ def assess(works: Workings, case: Case) -> Assessed | Need:
             shadowed = shadow(given, policy)
         decision = case.forced or evaluate(given, policy)
         if decision.effective is not None and not left:
-            decision = forced("modification_unstable", "the required changes do not come to rest")
+            decision = UNSTABLE
         if decision.effective is None:
-            decision = replace(_merged(decision, touched), shadow=shadowed)
+            decision = replace(merged(decision, touched), shadow=shadowed)
             return Assessed(decision=decision, given=given, concerned=concerned, rows=rows, line=(context, *above))
         touched = (*touched, *decision.rules)
-        current = as_modified(current, decision.effective)
+        current = with_parameters(current, decision.effective)
     raise AssertionError("the last round always returns")
-
-
-def as_modified(action: Action, parameters: bytes) -> Action:
-    """Return the action with other parameters."""
-    return replace(action, parameters=parameters, digest=action_digest(action.tool, action.operation, parameters))
-
-
-def _merged(decision: Decision, touched: tuple[str, ...]) -> Decision:
-    """Return the last round's decision with the rules that modified the action before it."""
-    if not touched:
-        return decision
-    verdict = Verdict.MODIFY if decision.verdict is Verdict.ALLOW else decision.verdict
-    return replace(decision, verdict=verdict, rules=tuple(dict.fromkeys((*touched, *decision.rules))))
 
 
 def guarded(works: Workings, assessed: Assessed, *, waited: bool = False) -> Decision | Need | Twin:

@@ -16,9 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
+from navicert.core.digest import action_digest
 from navicert.engine.completing import Output
 from navicert.engine.workings import safe
-from navicert.model.action import Action
+from navicert.model.action import Action, ToolProfile
 from navicert.model.decision import Denied, Permit, Suspended
 from navicert.model.identity import Claims
 from navicert.model.labels import Labels
@@ -149,6 +150,29 @@ class Mediator(ABC):
         """Tell whether the same action is refused while this one is open."""
 
     # composed
+
+    def action(
+        self,
+        tool: str,
+        operation: str,
+        parameters: bytes,
+        *,
+        profile: ToolProfile | None,
+        surface: str = "sdk",
+        depends_on: tuple[str, ...] = (),
+    ) -> Action:
+        """Return a call as an action, as of now. parameters: canonical. The rest as in `Action`."""
+        return Action(
+            action_id=self.new_id("act"),
+            tool=tool,
+            operation=operation,
+            parameters=parameters,
+            digest=action_digest(tool, operation, parameters),
+            submitted_at=self.now(),
+            surface=surface,
+            profile=profile,
+            depends_on=depends_on,
+        )
 
     def mediate(
         self, action: Action, session_id: str | None, run: Callable[[bytes], Any], render: Callable[[Any], Output]

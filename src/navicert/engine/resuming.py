@@ -15,18 +15,17 @@ from typing import Final
 from navicert.core.accumulate import accumulate
 from navicert.core.answers import Answers, hear
 from navicert.core.draft import Judgement, Resolved, permits, policy_part, resolution_draft
-from navicert.core.evaluate import added_risk, evaluate, labels_by_rule
+from navicert.core.evaluate import added_risk, labels_by_rule
+from navicert.core.rounds import ROUNDS, STRICTNESS, UNSTABLE, as_asked, rounds
 from navicert.core.shared import APPROVERS, AUTHORITY, authority_of, over_key, session_key, subjects, wait_key
 from navicert.engine.deciding import Answer, case_of, durably, fetch, redo, refusal
 from navicert.engine.drive import Ask, Call, Machine
 from navicert.engine.finding import find_out
 from navicert.engine.judging import (
-    ROUNDS,
     Assessed,
     Case,
     Judged,
     Need,
-    as_modified,
     assess,
     authority_part,
     ended,
@@ -51,8 +50,6 @@ from navicert.model.policy import SourceKind
 from navicert.model.suspension import Over, Wait
 from navicert.model.value import Value
 
-_ORDER: Final = (Verdict.ALLOW, Verdict.MODIFY, Verdict.STEP_UP, Verdict.DEFER, Verdict.DENY)
-"""From loose to strict."""
 _ASKING: Final = frozenset({Verdict.STEP_UP, Verdict.DEFER})
 
 
@@ -204,7 +201,7 @@ def _stage(works: Workings, case: Case, again: _Again) -> Judged | Answer | Need
     if isinstance(held, Need):
         return held
     case, assessed, void = held
-    stricter = _stricter(works, assessed, case, wait)
+    stricter = _stricter(works, assessed, wait)
     if isinstance(stricter, Action):  # what the submission's state makes of it is judged on the current one
         again_from = replace(case, start=stricter)
         if case.start is None:
@@ -281,24 +278,16 @@ def _void(works: Workings, assessed: Assessed, case: Case, again: _Again) -> str
     return ""
 
 
-def _stricter(works: Workings, assessed: Assessed, case: Case, wait: Wait) -> Decision | Action:
+def _stricter(works: Workings, assessed: Assessed, wait: Wait) -> Decision | Action:
     """Return the stricter of the current decision and that on the submission's state (R6.b); or what to begin from."""
     current = assessed.given.action
-    # what was not known then is what it waited for: it counts as it is known now
-    known = {fact.name for fact in wait.given.context.facts if not fact.conflicting}
-    learned = tuple(fact for fact in assessed.given.context.facts if fact.name not in known)
-    then = replace(wait.given, action=current, facts=(*case.facts, *learned), answered=case.answered)
-    old = evaluate(then, works.policy)
-    for _ in range(ROUNDS):
-        if old.effective is None:
-            break
-        then = replace(then, action=as_modified(then.action, old.effective))
-        old = evaluate(then, works.policy)
-    if old.effective is not None:
-        return forced("modification_unstable", "the required changes do not come to rest")
+    then = as_asked(replace(wait.given, action=current), assessed.given)
+    old, then, _ = rounds(then, works.policy)
+    if old is UNSTABLE:
+        return old
     if then.action.digest != current.digest and permits(old.verdict) and permits(assessed.decision.verdict):
         return then.action
-    return max(assessed.decision, old, key=lambda item: _ORDER.index(item.verdict))
+    return max(assessed.decision, old, key=lambda item: STRICTNESS.index(item.verdict))
 
 
 def _escalated(wait: Wait, answers: Answers, decision: Decision) -> Decision:

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from navicert.core.bounds import at_stake, beyond, intent_of, limits_on, risk_of
 from navicert.core.compile import CompiledPolicy, CompiledRule
 from navicert.core.evaluate import evaluate, shadow
-from navicert.core.fields import ABSENT, UNKNOWN, Many, Subject, role_values
+from navicert.core.fields import ABSENT, UNKNOWN, Many, Subject
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED
-from navicert.core.rejudge import ROUNDS, UNSTABLE, with_parameters
+from navicert.core.rounds import ROUNDS, UNSTABLE, merged, with_parameters
 from navicert.core.scope import in_scope
 from navicert.core.text import ambiguous
 from navicert.explain.looks import OUTCOMES, Look, constraints_of, decimal_of, looks_of, operand, plainly, text_of
@@ -121,9 +121,8 @@ def explain(
     if decision.effective is not None:
         decision = UNSTABLE
     elif len(rounds) > 1:
-        rules = tuple(dict.fromkeys(rule for each in rounds for rule in each.decision.rules))
-        verdict = Verdict.MODIFY if decision.verdict is Verdict.ALLOW else decision.verdict
-        decision = replace(decision, verdict=verdict, rules=rules, effective=given.action.parameters)
+        touched = tuple(rule for each in rounds[:-1] for rule in each.decision.rules)
+        decision = replace(merged(decision, touched), effective=given.action.parameters)
     return Explanation(
         name=given.action.name,
         decision=decision,
@@ -351,7 +350,7 @@ def _first(given: EvaluationInput, policy: CompiledPolicy, profile: ToolProfile 
     yield plainly("tool", "declared", "", known, holds=profile is not None)
     yield plainly("scope", "covers", operand(name), text_of(list(scope)), holds=in_scope(name, scope))
     if profile is not None and profile.destination:
-        values = role_values(profile, "destination", Subject(given, profile).parameters)
+        values = Subject(given, profile).values("destination")
         plain = not any(type(value) is str and ambiguous(value) for value in values)
         yield plainly("destination", "undisguised", "", text_of(Many(values) if values else ABSENT), holds=plain)
 

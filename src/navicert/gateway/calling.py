@@ -11,13 +11,11 @@ import re
 from typing import Any, Final, NamedTuple
 
 from navicert.core.canonical import Number, canonical_parameters, parse_parameters
-from navicert.core.digest import action_digest
 from navicert.engine.completing import Output
-from navicert.engine.mediating import Mediator
 from navicert.gateway import message as rpc
 from navicert.gateway.message import INVALID_REQUEST, Message, Refused, Tree
 from navicert.gateway.surfaces import ASKED_BACK, CALL, JUDGED, NOTICES, PASSED, RESERVED, Surface
-from navicert.model.action import Action, ToolProfile
+from navicert.model.action import ToolProfile
 from navicert.model.decision import Denied, Permit, Suspended
 
 DENIED: Final = 4030
@@ -79,20 +77,6 @@ def _asked(server: str, surface: Surface, parameters: Tree) -> Asked:
         name = f"{server}.{surface.operation}"
         profile = ToolProfile(tool=name, effect=surface.effect, resource=surface.resource)
     return Asked(server, surface.operation, canonical_parameters(parameters), profile)
-
-
-def action_of(mediator: Mediator, found: Asked, surface: str) -> Action:
-    """Return the action; surface: where it was caught, as receipts name it."""
-    return Action(
-        action_id=mediator.new_id("act"),
-        tool=found.tool,
-        operation=found.operation,
-        parameters=found.parameters,
-        digest=action_digest(found.tool, found.operation, found.parameters),
-        submitted_at=mediator.now(),
-        surface=surface,
-        profile=found.profile,
-    )
 
 
 def forwarded(request: Message, parameters: bytes) -> Message:

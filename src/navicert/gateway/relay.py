@@ -18,7 +18,6 @@ from navicert.engine.mediating import Mediator
 from navicert.engine.workings import safe
 from navicert.gateway import message as rpc
 from navicert.gateway.calling import (
-    action_of,
     asked,
     asks,
     failed,
@@ -327,7 +326,9 @@ class Relay:
         if found.profile is None:
             found = found._replace(profile=self._watch.profile(f"{found.tool}.{found.operation}"))
         session, surface = self._standing()
-        action = action_of(self._mediator, found, surface)
+        action = self._mediator.action(
+            found.tool, found.operation, found.parameters, profile=found.profile, surface=surface
+        )
         if request.method == CALL:
             held = self._watch.callable(request.params["name"])
             if held is not None:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from navicert.adapters.secret_file import replace_file
 from navicert.gateway.calling import is_name
 from navicert.gateway.pins import Server, Servers
 from navicert.model.errors import PolicyError
@@ -49,11 +49,4 @@ def write_server(home: Path, name: str, server: Server | None) -> None:
     if server is not None:
         held[name] = server
     data = msgspec.json.format(msgspec.json.encode(Servers(servers=dict(sorted(held.items())))), indent=2)
-    path = home / FILE
-    part = path.with_suffix(".part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data + b"\n")
-        file.flush()
-        os.fsync(handle)
-    part.replace(path)
+    replace_file(home / FILE, data + b"\n", 0o600)

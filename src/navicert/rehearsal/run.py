@@ -26,7 +26,6 @@ from navicert.config import FILE, HOME
 from navicert.core.answers import REQUESTER
 from navicert.core.canonical import decode_parameters, parameter_bytes, percent
 from navicert.core.compile import CompiledPolicy, CompiledRule
-from navicert.core.digest import action_digest
 from navicert.core.draft import Scribe
 from navicert.core.fields import Subject
 from navicert.core.kleene import TRUE, UNDETERMINED
@@ -37,7 +36,6 @@ from navicert.engine.completing import Output
 from navicert.engine.engine import Engine
 from navicert.engine.mediating import Answer
 from navicert.engine.workings import Ports, Settings
-from navicert.model.action import Action
 from navicert.model.decision import Permit, Suspended, Verdict
 from navicert.model.errors import IdentityError, NavicertError, Unavailable
 from navicert.model.identity import ActionIdentity, Claims, Delegation
@@ -243,15 +241,8 @@ class Run:
 
     def _call(self, call: Call) -> None:
         tool, _, operation = call.tool.rpartition(".")
-        parameters = parameter_bytes(call.parameters)
-        action = Action(
-            action_id=self._engine.new_id("act"),
-            tool=tool,
-            operation=operation,
-            parameters=parameters,
-            digest=action_digest(tool, operation, parameters),
-            submitted_at=self._world.at,
-            profile=self._suite.tools.get(call.tool),
+        action = self._engine.action(
+            tool, operation, parameter_bytes(call.parameters), profile=self._suite.tools.get(call.tool)
         )
         self._held.clear()
         try:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
-from navicert.core.digest import action_digest
 from navicert.model.action import Action, ToolProfile
 from navicert.model.decision import Denied, Permit, Suspended
 from navicert.model.errors import ActionDenied, ActionSuspended, InvalidAction, NavicertError, Unavailable
@@ -159,15 +158,8 @@ class Tool:
         return self._action(parameters), session_id, opaque
 
     def _action(self, parameters: bytes) -> Action:
-        return Action(
-            action_id=self._engine.new_id("act"),
-            tool=self._tool,
-            operation=self._operation,
-            parameters=parameters,
-            digest=action_digest(self._tool, self._operation, parameters),
-            submitted_at=self._engine.now(),
-            profile=self._profile,
-            depends_on=AFTER.get(),
+        return self._engine.action(
+            self._tool, self._operation, parameters, profile=self._profile, depends_on=AFTER.get()
         )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from navicert.adapters.detect.chosen import chosen
 from navicert.model.action import Action
 from navicert.model.context import SessionContext
 from navicert.model.errors import Unavailable
@@ -44,13 +45,10 @@ class ShellAnalyser:
         Raises `Unavailable` where the parser is not installed.
         """
         del context
-        named = self._named.get(action.name) if self._named else None
-        profile = action.profile
-        if named is None and (profile is None or CATEGORY not in profile.categories):
+        named = chosen(action, parameters, CATEGORY, self._named)
+        if named is None:
             return _NOT_SHELL
-        if named is None and profile is not None:
-            named = [name for name in parameters if name not in profile.content]
-        commands = [each for name in named or () if name in parameters for each in _commands(parameters[name])]
+        commands = [each for name in named if name in parameters for each in _commands(parameters[name])]
         if not commands or not _sound("".join(word for each in commands for word in each)):
             return _UNKNOWN
         try:

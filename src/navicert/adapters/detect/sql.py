@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import re2
 
+from navicert.adapters.detect.chosen import chosen
 from navicert.adapters.detect.sql_words import ONE_WORD
 from navicert.core.fields import leaves
 from navicert.model.action import Action
@@ -69,14 +70,11 @@ class SqlAnalyser:
         Raises `Unavailable` where the parser is not installed.
         """
         del context
-        named = self._named.get(action.name) if self._named else None
-        profile = action.profile
-        if named is None and (profile is None or CATEGORY not in profile.categories):
+        named = chosen(action, parameters, CATEGORY, self._named)
+        if named is None:
             return _NOT_SQL
-        if named is None and profile is not None:
-            named = [name for name in parameters if name not in profile.content]
         try:
-            texts = [text.replace("\r\n", "\n") for text in _texts(parameters, named or ())]
+            texts = [text.replace("\r\n", "\n") for text in _texts(parameters, named)]
         except UnicodeEncodeError:
             return _UNKNOWN
         if not texts or sum(map(len, texts)) > LIMIT or any(_TREACHEROUS.search(text) for text in texts):
