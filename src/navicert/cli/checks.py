@@ -199,7 +199,7 @@ def _separation(home: Home, config: Config) -> Iterator[Finding]:
         f"separation is none: {user} can write {', '.join(writable)}. An agent that runs code as the same user can "
         "change the policy, sign receipts and rewrite the log without asking; tools that only take arguments cannot"
     )
-    do = "run doctor as the agent's user; give the engine a user, container or host of its own before you rely on it"
+    do = "give the engine a user, container or host of its own, and look from the agent's side with `doctor --as-agent`"
     yield Finding("separation", "warning", what, str(home.folder), do)
 
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+_SHOWN: Final = 3
 
 
 class Finding(NamedTuple):
-    """What one check found. level: ok, note, warning or error."""
+    """What one check found. level: ok, note, warning, error, or unknown: what could not be measured."""
 
     code: str
     level: str
     what: str
     where: str = ""
     do: str = ""
+
+
+def some(texts: Sequence[str]) -> str:
+    """Return the first few of many, in words."""
+    more = len(texts) - _SHOWN
+    return ", ".join(texts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
