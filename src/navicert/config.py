@@ -50,7 +50,8 @@ class Config(Value, frozen=True, kw_only=True):
     a fact before it hands out a handle. files_root: absolute path against which tools of category `files` take
     relative ones. retention_days: how long an ended session's context is kept. socket: where the resident owner
     listens, relative to the home folder. users: names or numbers of the operating-system users who may connect to
-    it, besides the owner's own. listen: host and port for TCP, where wanted. notify: a command that is told of
+    it, besides the owner's own. listen: host and port for TCP, where wanted. page: host and port of the approval page,
+    where wanted. notify: a command that is told of
     every question, as JSON on its standard input.
     """
 
@@ -70,6 +71,7 @@ class Config(Value, frozen=True, kw_only=True):
     users: tuple[str | int, ...] = ()
     people: tuple[str | int, ...] = ()
     listen: str | None = None
+    page: str | None = None
     notify: tuple[str, ...] = ()
 
 

@@ -136,6 +136,18 @@ def look(home: Home) -> Iterator[Seen]:
             yield Seen(engine.waits(), engine.approvers(), engine.standings())
 
 
+def page_link(home: Home, handle: str | None = None) -> str | None:
+    """Return a one-time address of the approval page, of one wait or of the inbox; None where no page is served.
+
+    Raises `Unavailable` where no owner answers.
+    """
+    remote = reach(home.folder, timeout_s=TIMEOUT_S, token=None, address=None)
+    try:
+        return remote.engine.open_page(handle)
+    finally:
+        remote.close()
+
+
 def _archive(home: Home) -> tuple[Archive | None, Exception | None]:
     """Return the store for reading, or why this user cannot read it; neither where there is none."""
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from navicert.asking.words import value_text
 from navicert.cli.terminal import Terminal, pad
-from navicert.cli.view import View, labels_word, resolution_text, shadow_text, value_text
+from navicert.cli.view import View, labels_word, release_text, resolution_text, shadow_text
 from navicert.core.inert import brief
 
 LONGEST: Final = 600
@@ -73,7 +74,10 @@ def _now(state: str, last: View, action_id: str) -> str:
     done = last["execution"]
     by = f", settled by {done['settled_by']}" if done["settled_by"] else ""
     gave = f"gave back {labels_word(done)}" if done["success"] else f"failed: {done['error']}"
-    return f"{'ran' if done['success'] else 'ended'} at {done['completed_at'][11:19]} UTC, {gave}{by}"
+    kept = f", {'result' if done['success'] else 'words'} {release_text(done)}" if done["released"] else ""
+    if kept and done["released"]["how"] == "withheld" and done["success"]:
+        gave = "gave back nothing"
+    return f"{'ran' if done['success'] else 'ended'} at {done['completed_at'][11:19]} UTC, {gave}{kept}{by}"
 
 
 def _parameters(values: View | None) -> list[tuple[str, str]]:

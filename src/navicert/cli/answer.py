@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ def verb(
 
     Only the person for whom the agent works is asked, and only for the facts that `navicert show ID` names.
     """
+    from navicert.asking.deciding import parsed
     from navicert.model.suspension import Answer
 
     def stated(wait: Wait) -> Mapping[str, Json]:
@@ -41,16 +41,3 @@ def verb(
 
     decided = decide(home, handle, Answer.STATE, name=name, key=key, reason=reason, value=stated)
     return tell(decided, Answer.STATE, as_json=as_json)
-
-
-def parsed(text: str) -> Json:
-    """Return a value as JSON says it, or the text itself where it is none."""
-    try:
-        found: Json = json.loads(text, parse_constant=_none)
-    except ValueError:
-        return text
-    return found
-
-
-def _none(word: str) -> None:
-    raise ValueError(word)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from navicert.cli.decide import key_path
 from navicert.cli.faults import FINE, Misused
 from navicert.cli.home import common, people_home, shown_path
 from navicert.cli.terminal import Terminal, emit, pad
@@ -207,6 +206,7 @@ def _check_name(name: str) -> None:
 
 def _make(name: str, file: Path | None) -> tuple[FileKey, Path]:
     from navicert.adapters.sign.encrypted_key import SHORTEST, make_encrypted_key
+    from navicert.asking.deciding import key_path
     from navicert.cli.tty import Tty
 
     path = key_path(name, file)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -19,6 +18,7 @@ from navicert.cli.terminal import Terminal, emit
 from navicert.core.inert import inert
 
 if TYPE_CHECKING:
+    from navicert.asking.deciding import Decided
     from navicert.cli.tty import Tty
     from navicert.model.suspension import Answer, Approvers, Wait
     from navicert.model.value import Json
@@ -44,25 +44,6 @@ def deciding(function: F) -> F:
     )
 
 
-def key_path(name: str, named: Path | None) -> Path:
-    """Return where a person's key lies."""
-    if named is not None:
-        return named
-    file = quote(name, safe="@+ ")
-    file = "%2E" + file[1:] if file.startswith(".") else file
-    return Path.home() / ".config" / "navicert" / f"{file}.pem"
-
-
-class Decided(NamedTuple):
-    """What came of an answer: the wait that was answered, what it is now (None: over), and who is enrolled."""
-
-    wait: Wait
-    after: Wait | None
-    approvers: Approvers
-    now: int
-    ended: str = ""
-
-
 def decide(
     home: str | None,
     handle: str,
@@ -75,8 +56,9 @@ def decide(
 ) -> Decided:
     """Show the question, have it signed, and hand the answer in; raises what speaks against it."""
     from navicert.adapters.sign.encrypted_key import load_encrypted_key
+    from navicert.asking.deciding import Decided, key_path
+    from navicert.asking.question import grounds, wait_document
     from navicert.cli.page import show_question
-    from navicert.cli.question import grounds, wait_document
     from navicert.cli.tty import Tty
     from navicert.people import control, look, sign_answer
 
@@ -143,39 +125,18 @@ def find_wait(seen: Seen, handle: str) -> Wait:
 
 def may_decide(wait: Wait, approvers: Approvers, name: str, answer: Answer, now: int) -> None:
     """Raise `Misused` where the engine would refuse this person's answer anyway, before they type anything."""
-    from navicert.model.suspension import Answer
-    from navicert.people import asked, enrolled
+    from navicert.asking.deciding import refusal
 
-    if enrolled(approvers, name) is None:
-        raise Misused(f"`{name}` is not enrolled; `navicert approver list` names who is")
-    if now >= wait.question.deadline:
-        raise Misused(f"the time of `{wait.handle}` is over: it is denied")
-    may = set(asked(wait.question, now))
-    if answer is Answer.DENY:
-        may.add(wait.question.human)  # who asked for it may always take it back
-    if answer is Answer.STATE:
-        may = {wait.question.human}
-    if name not in may:
-        names = ", ".join(asked(wait.question, now)) or "nobody now"
-        if answer is Answer.STATE:
-            raise Misused(
-                f"this fact is asked of `{wait.question.human}`, for whom the agent works, and of nobody else"
-            )
-        if name == wait.question.human:
-            raise Misused(f"`{name}` is the requester, and this rule needs somebody else: {names}")
-        raise Misused(f"`{name}` is not among those who may answer: {names}")
+    why = refusal(wait, approvers, name, answer, now)
+    if why is not None:
+        raise Misused(why)
 
 
 def tell(decided: Decided, answer: Answer, *, as_json: bool) -> int:
     """Write what was decided on, and what follows."""
-    from navicert.core.answers import hear
+    from navicert.asking.deciding import follows
 
-    wait, after = decided.wait, decided.after
-    heard = hear(after.question, after.votes, decided.approvers, decided.now) if after is not None else None
-    asked_anew = after is not None and after.question.nonce != wait.question.nonce
-    yes = len([item for item in heard.heard if item.statement.answer.value == "approve"]) if heard else 0
-    needed = after.question.approvals if after is not None else wait.question.approvals
-    follows = _follows(decided, answer, asked_anew=asked_anew, yes=yes, approved=bool(heard and heard.approved))
+    wait, now = decided.wait, follows(decided, answer)
     if as_json:
         emit(
             {
@@ -184,11 +145,11 @@ def tell(decided: Decided, answer: Answer, *, as_json: bool) -> int:
                 "action_id": wait.action.action_id,
                 "digest": wait.question.digest,
                 "answer": answer.value,
-                "state": "over" if after is None else "asked anew" if asked_anew else "waiting",
-                "answers": yes,
-                "approvals": needed,
-                "approved": bool(heard and heard.approved),
-                "follows": follows,
+                "state": now.state,
+                "answers": now.answers,
+                "approvals": now.approvals,
+                "approved": now.approved,
+                "follows": now.text,
             }
         )
         return FINE
@@ -196,26 +157,5 @@ def tell(decided: Decided, answer: Answer, *, as_json: bool) -> int:
     word = {"approve": "approved", "deny": "refused", "state": "stated"}[answer.value]
     out.say()
     out.say(f"{out.mark('ok')} {word}: {inert(wait.action.name)}, {wait.handle}")
-    out.fields([("digest", wait.question.digest), ("now", follows)])
+    out.fields([("digest", wait.question.digest), ("now", now.text)])
     return FINE
-
-
-def _follows(decided: Decided, answer: Answer, *, asked_anew: bool, yes: int, approved: bool) -> str:
-    after = decided.after
-    if after is None:
-        if answer.value == "deny":
-            return "refused; it will not run"
-        return f"it is over, and did not run: {decided.ended or 'it was refused on looking again'}"
-    if asked_anew:
-        return f"something has changed, so it is asked anew: {after.reason}; `navicert show {after.handle}`"
-    if answer.value == "state":
-        return "the fact is kept; it is judged again when its caller resumes it"
-    if approved:
-        return (
-            f"{yes} of {after.question.approvals} {_noun(after.question.approvals)}; it runs when its caller resumes it"
-        )
-    return f"{yes} of {after.question.approvals} {_noun(after.question.approvals)}; it goes on waiting"
-
-
-def _noun(number: int) -> str:
-    return "answer" if number == 1 else "answers"

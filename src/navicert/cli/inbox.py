@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from navicert.cli.faults import FINE
+from navicert.cli.faults import FINE, Misused
 from navicert.cli.home import common, people_home
 from navicert.cli.terminal import Terminal, cut, emit, pad
-from navicert.core.inert import brief
 
 if TYPE_CHECKING:
     from navicert.adapters.store.archive import Archive
-    from navicert.model.action import ToolProfile
-    from navicert.model.suspension import Wait
+    from navicert.assemble import Home
     from navicert.people import Seen
 
 _WIDE: Final = 84
-_SHOWN: Final = 3
-RISKS: Final = ("critical", "high", "medium", "low")
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -35,18 +31,22 @@ class _Answered(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.option("--as", "name", metavar="NAME", help="Only what this person may answer now.")
+@click.option("--link", is_flag=True, help="Print a one-time link to the inbox in a browser, and nothing else.")
 @common
-def verb(name: str | None, home: str | None, as_json: bool) -> int:
+def verb(name: str | None, link: bool, home: str | None, as_json: bool) -> int:
     """List what waits for a person or a fact: risk, time left, what it would run with, who may answer, who has.
 
     The last line says how many answers people gave today (UTC), and how many of them approved.
     """
     from navicert.adapters.system import SystemClock
+    from navicert.asking.inbox import inbox
     from navicert.core.times import rfc3339
     from navicert.people import look
 
     now = SystemClock().now()
     place = people_home(home)
+    if link:
+        return _link(place, as_json=as_json)
     with look(place) as seen:
         waiting = inbox(seen, now, name)
         load = answered_on(seen, rfc3339(now)[:10])
@@ -66,56 +66,17 @@ def verb(name: str | None, home: str | None, as_json: bool) -> int:
     return FINE
 
 
-def inbox(seen: Seen, now: int, name: str | None = None) -> list[dict[str, Any]]:
-    """Return what waits, the riskiest first, then what ends first; name: only what this person may answer."""
-    found = [row(wait, seen, now) for wait in seen.waits if wait.question.deadline > now]
-    found = [item for item in found if name is None or name in item["asked"]]
-    return sorted(found, key=lambda item: (_place(item["risk"]), item["deadline"]))
+def _link(place: Home, *, as_json: bool) -> int:
+    from navicert.people import page_link
 
-
-def _place(risk: str) -> int:
-    return RISKS.index(risk) if risk in RISKS else 0
-
-
-def row(wait: Wait, seen: Seen, now: int) -> dict[str, Any]:
-    """Return one wait in short, as `--json` shows it."""
-    from navicert.cli.question import grounds, source
-    from navicert.core.answers import hear
-    from navicert.core.times import rfc3339
-    from navicert.people import asked
-
-    question = wait.question
-    heard = hear(question, wait.votes, seen.approvers, now).heard
-    people = [question.human] if question.facts and question.verdict.value == "DEFER" else list(asked(question, now))
-    return {
-        "handle": wait.handle,
-        "action_id": wait.action.action_id,
-        "name": wait.action.name,
-        "with": _leading(wait, grounds(seen.archive, wait).profile),
-        "verdict": question.verdict.value,
-        "digest": question.digest,
-        "risk": wait.risk,
-        "source": source(wait),
-        "escalated": wait.escalated or wait.reason_code == "escalated",
-        "human": question.human,
-        "agent": wait.identity.agent,
-        "asked": people,
-        "answers": [{"approver": item.statement.approver, "answer": item.statement.answer.value} for item in heard],
-        "approvals": question.approvals,
-        "asks": dict(question.facts),
-        "deadline": rfc3339(question.deadline),
-        "reason": wait.reason,
-    }
-
-
-def _leading(wait: Wait, profile: ToolProfile | None) -> str:
-    """Return the first parameters that would run, as text that is not yet inert: of weighty roles first."""
-    from navicert.cli.question import leaves, runs
-
-    order = {"amount": 0, "destination": 1, "resource": 2, "": 3, "content": 4}
-    found = sorted(leaves(runs(wait), profile), key=lambda leaf: order[leaf.role])
-    more = ", …" if len(found) > _SHOWN else ""
-    return ", ".join(f"{brief(leaf.path, 48)}: {brief(leaf.text, 48)}" for leaf in found[:_SHOWN]) + more
+    found = page_link(place)
+    if found is None:
+        raise Misused("the owner serves no page; start it with `navicert up --page 127.0.0.1:7438`")
+    if as_json:
+        emit({"format": "navicert/link/1", "link": found})
+    else:
+        Terminal().say(found)
+    return FINE
 
 
 def answered_on(seen: Seen, day: str) -> dict[str, int]:
@@ -143,7 +104,8 @@ def _receipted(archive: Archive | None) -> list[_Said]:
 
 
 def _show(out: Terminal, item: dict[str, Any], now: int) -> None:
-    from navicert.cli.page import count, left, risk
+    from navicert.asking.words import count, left
+    from navicert.cli.page import risk
 
     head = f"{out.verdict(item['verdict'], 11)}{out.style(pad(item['name'], 22 if out.width >= _WIDE else 14), 'bold')}"
     out.say(f"{head}  {risk(out, item['risk'], 16)}{left(item['deadline'], now)}")

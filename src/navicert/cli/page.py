@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from navicert.cli.decoded import decoded
-from navicert.cli.question import Leaf, leaves, runs
+from navicert.asking.deciding import NOT_GRANTED
+from navicert.asking.decoded import decoded
+from navicert.asking.question import Leaf, leaves, runs
+from navicert.asking.words import at, chain, count, left, value_text
 from navicert.cli.terminal import Terminal, cut, pad, wrap
-from navicert.cli.view import value_text
 from navicert.core.inert import brief, columns, inert
-from navicert.core.times import micros
 from navicert.explain.origins import origin_words
 
 if TYPE_CHECKING:
@@ -62,27 +62,6 @@ def risk(out: Terminal, word: str, width: int = 0) -> str:
     shape, colour = RISKS.get(word, ("note", ""))
     text = f"{out.mark(shape)} {out.style(f'risk {word}', *([colour] if colour else []))}"
     return text + " " * (width - len(f"x risk {word}"))
-
-
-def left(deadline: str, now: int) -> str:
-    """Return how much time is left, in words."""
-    seconds = (micros(deadline) - now) // 1_000_000
-    if seconds <= 0:
-        return "time is over"
-    if seconds >= 86_400:
-        return f"{seconds // 86_400} d {seconds % 86_400 // 3_600} h left"
-    if seconds >= 3_600:
-        return f"{seconds // 3_600} h {seconds % 3_600 // 60} min left"
-    return f"{seconds // 60} min {seconds % 60} s left" if seconds >= 60 else f"{seconds} s left"
-
-
-def count(document: dict[str, Any]) -> str:
-    """Return how many answers there are, of how many that are needed."""
-    if document["verdict"] != "STEP_UP":
-        stated = sum(item["answer"] == "state" for item in document["answers"])
-        return f"{stated} of {len(document['asks'])} facts stated" if document["asks"] else "waits for a fact"
-    yes = sum(item["answer"] == "approve" for item in document["answers"])
-    return f"{yes} of {document['approvals']} {'answer' if document['approvals'] == 1 else 'answers'}"
 
 
 def block(out: Terminal, text: str, *, none: str = "empty", whole: bool = False, indent: int = 4) -> None:
@@ -169,33 +148,9 @@ def _grounds(out: Terminal, document: dict[str, Any]) -> None:
 
 
 def _for_whom(out: Terminal, document: dict[str, Any]) -> None:
-    who = document["identity"]
     _section(out, "For whom")
-    chain = [
-        f"{link['delegator']} → {link['delegatee']}: {', '.join(link['scope'])}"
-        + (f", until {_at(link['expires_at'])}" if link["expires_at"] else ", without an end")
-        + (" (on the application's word)" if link["evidence"] == "asserted" else "")
-        for link in who["delegation"]
-    ]
-    evidence = [
-        f"{item['subject']} by {item['method']} of {item['issuer']}, {_at(item['at'])}"
-        + (f", good until {_at(item['expires_at'])}" if item["expires_at"] else "")
-        for item in who["verified"]
-    ]
-    word = "taken on the application's word" if who["development"] else "; ".join(evidence) or "not verified"
-    out.fields(
-        [
-            ("human", brief(who["human"], 120)),
-            ("service", brief(who["service"], 120)),
-            ("agent", brief(who["agent"], 120)),
-            ("session", brief(who["session"], 120)),
-            ("roles", brief(", ".join(who["roles"]), 240)),
-            ("scope", brief(", ".join(who["scope"]), 480)),
-            *[("delegated", brief(text, 240)) for text in chain],
-            ("identity", brief(word, 480)),
-            ("checked again", "before it runs: " + ", ".join(who["checked_again"])),
-        ]
-    )
+    most = {"roles": 240, "scope": 480, "delegated": 240, "identity": 480}
+    out.fields([(name, brief(text, most.get(name, 120))) for name, text in chain(document["identity"])])
 
 
 def _why(out: Terminal, document: dict[str, Any]) -> None:
@@ -207,7 +162,7 @@ def _why(out: Terminal, document: dict[str, Any]) -> None:
         out.fields([("reason", brief(document["reason"], 480))])
     for item in document["tries"]:
         came = item["problem"] or value_text(item["value"])
-        out.fields([("tried", brief(f"{_at(item['at'])}  {item['fact']} from {item['source']}: {came}", 240))])
+        out.fields([("tried", brief(f"{at(item['at'])}  {item['fact']} from {item['source']}: {came}", 240))])
     if document["verdict"] == "DEFER":
         out.fields([("tries left", str(document["tries_left"]))])
     for item in document["facts"]:
@@ -225,33 +180,19 @@ def _who_decides(out: Terminal, document: dict[str, Any], now: int) -> None:
         out.fields([("asked anew", f"{said} not count any more")])
     for item in document["answers"]:
         word = {"approve": "approved", "deny": "refused", "state": "stated a fact"}[item["answer"]]
-        out.fields([(brief(item["approver"], 48), brief(f"{word} at {_at(item['at'])}: {item['reason']}", 240))])
+        out.fields([(brief(item["approver"], 48), brief(f"{word} at {at(item['at'])}: {item['reason']}", 240))])
     facts = document["asks"] and document["verdict"] == "DEFER"
     may = [document["identity"]["human"]] if facts else document["asked"]
     later = document["backups"] if not set(document["backups"]) <= set(document["asked"]) else []
     out.fields(
         [
             ("may answer", brief(", ".join(may) or "nobody: a fact decides", 240)),
-            ("later", brief(f"{', '.join(later)}, from {_at(document['escalate_at'])}", 240) if later else ""),
+            ("later", brief(f"{', '.join(later)}, from {at(document['escalate_at'])}", 240) if later else ""),
             ("handle", document["handle"]),
-            ("until", f"{_at(document['deadline'])}, {left(document['deadline'], now)}; then it is denied"),
+            ("until", f"{at(document['deadline'])}, {left(document['deadline'], now)}; then it is denied"),
         ]
     )
     _section(out, "What an approval does not grant")
     for text in NOT_GRANTED:
         for index, line in enumerate(wrap(text, out.width - 4)):
             out.say(("  · " if index == 0 else "    ") + line)
-
-
-NOT_GRANTED: Final = (
-    "Any other action: it holds for these bytes, this session and this person, once, until its time is over.",
-    "More data: where labels have grown, a named file or a rule has changed, it is void, and asked anew.",
-    "What is forbidden: everything is judged again before it runs, and a prohibition or a kill stands over it.",
-)
-
-
-def _at(text: str) -> str:
-    return f"{text[:19].replace('T', ' ')} UTC"
-
-
-__all__ = ["block", "count", "left", "risk", "show_question"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from navicert.cli.decide import deciding, key_path
+from navicert.cli.decide import deciding
 from navicert.cli.faults import FINE, Misused
 from navicert.cli.home import common, people_home
 from navicert.cli.kill import MEANS, check_subject
@@ -31,6 +31,7 @@ def verb(
     Asks for your passphrase on this terminal.
     """
     from navicert.adapters.sign.encrypted_key import load_encrypted_key
+    from navicert.asking.deciding import key_path
     from navicert.cli.tty import Tty
     from navicert.core.times import rfc3339
     from navicert.model.authority import LADDER, Authority

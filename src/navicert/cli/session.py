@@ -77,8 +77,9 @@ def _chain(archive: Archive, context: SessionContext | None) -> dict[str, Any] |
 
 
 def _show(out: Terminal, document: dict[str, Any]) -> None:
+    from navicert.asking.words import value_text
     from navicert.cli.sessions import carried
-    from navicert.cli.view import labels_word, value_text
+    from navicert.cli.view import labels_word
 
     item = document["summary"]
     out.title(document["session"], f"{item['opened'][:19].replace('T', ' ')} UTC, {item['state']}" if item else "")
@@ -111,7 +112,7 @@ def _show(out: Terminal, document: dict[str, Any]) -> None:
 
 
 def _row(out: Terminal, receipt: View, outcome: View | None, labels: str) -> None:
-    from navicert.cli.view import call_text, labels_word, resolution_text, shadow_text
+    from navicert.cli.view import call_text, labels_word, release_text, resolution_text, shadow_text
 
     action, decision, wait = receipt["action"], receipt["decision"], receipt["wait"]
     how = resolution_text(receipt)
@@ -130,6 +131,8 @@ def _row(out: Terminal, receipt: View, outcome: View | None, labels: str) -> Non
         notes.append(f"failed: {outcome['execution']['error']}")
     elif labels_word(outcome["execution"]) not in {labels, "INTERNAL", "PUBLIC"}:
         notes.append(f"gave back {labels_word(outcome['execution'])}")
+    if outcome is not None and outcome["execution"]["released"]:
+        notes.append(f"result {release_text(outcome['execution'])}")
     if wait is not None and (not how or decision["verdict"] in {"STEP_UP", "DEFER"}):
         notes.append(f"held as {wait['handle']} until {wait['deadline'][11:16]} UTC")
     if decision["shadow"] is not None and decision["shadow"]["verdict"] != decision["verdict"]:

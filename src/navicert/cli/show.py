@@ -43,9 +43,9 @@ def verb(name: str, package: Path | None, home: str | None, as_json: bool) -> in
     Text that an agent wrote is shown inert: what cannot be seen stands as its number, like U+202E.
     """
     from navicert.adapters.system import SystemClock
+    from navicert.asking.question import grounds, wait_document
     from navicert.audit import package_of
     from navicert.cli.page import show_question
-    from navicert.cli.question import grounds, wait_document
     from navicert.people import look
 
     place = people_home(home)

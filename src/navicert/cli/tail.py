@@ -79,7 +79,7 @@ def _widths(items: list[View]) -> tuple[int, int]:
 
 def describe(out: Terminal, item: View, widths: tuple[int, int] = _WIDTHS) -> str:
     """Return one receipt as one line. widths: of labels and agent."""
-    from navicert.cli.view import call_text, labels_word, resolution_text
+    from navicert.cli.view import call_text, labels_word, release_text, resolution_text
 
     seq, at = str(item["seq"]), item["at"][11:19]
     action, requester = item["action"], item["requester"]
@@ -88,7 +88,7 @@ def describe(out: Terminal, item: View, widths: tuple[int, int] = _WIDTHS) -> st
     if item["kind"] == "outcome":
         done = item["execution"]
         word = pad("└ done" if done["success"] else "└ failed", 11)
-        said = (action["name"], done["error"] or "gave", labels_word(done), requester["agent"])
+        said = (action["name"], done["error"] or release_text(done) or "gave", labels_word(done), requester["agent"])
         line = _line(out, widths, seq, at, word, *said)
         return out.style(line, "dim") if done["success"] else line.replace(word, out.style(word, "red"), 1)
     return _line(

@@ -22,7 +22,7 @@ _STYLES: Final = {
 _SHAPES: Final = {
     "ALLOW": ("●", "green"), "DENY": ("✕", "red"), "MODIFY": ("◐", "cyan"), "STEP_UP": ("▲", "yellow"),
     "DEFER": ("◌", "magenta"), "ok": ("✓", "green"), "error": ("✕", "red"), "warning": ("▲", "yellow"),
-    "note": ("·", "dim"),
+    "note": ("·", "dim"), "unknown": ("?", "yellow"),
 }  # fmt: skip
 _ASCII: Final = str.maketrans({
     "●": "*", "✕": "x", "◐": "%", "▲": "^", "◌": "o", "✓": "+", "·": "-", "…": "~", OPEN: "<", CLOSE: ">", "└": "`",

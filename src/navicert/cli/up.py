@@ -15,12 +15,18 @@ from navicert.cli.terminal import Terminal, emit
 if TYPE_CHECKING:
     from navicert.assemble import Assembled
     from navicert.config import Config
+    from navicert.console.serving import Pages
     from navicert.service.server import Owner
 
 
 @click.command()
+@click.option(
+    "--page",
+    metavar="HOST:PORT",
+    help="Serve the approval page there, on this machine only (default: `page` in navicert.yaml; port 0: a free one).",
+)
 @common
-def verb(home: str | None, as_json: bool) -> int:
+def verb(page: str | None, home: str | None, as_json: bool) -> int:
     """Own this home: judge what other processes ask for over a socket, sweep what waits, follow the policy file.
 
     Run it as another user than the agent's, and the agent can change neither policy nor keys nor log. Programs use
@@ -36,25 +42,40 @@ def verb(home: str | None, as_json: bool) -> int:
     with claim(place.folder):
         deployment = Assembled(place, config)
         try:
-            owner = Owner(deployment, config)
+            pages = _pages(deployment, page or config.page)
+            owner = Owner(deployment, config, pages)
             try:
                 owner.start()
-                document = describe(owner, deployment, config)
+                if pages is not None:
+                    pages.start()
+                document = describe(owner, deployment, config, pages)
                 if as_json:
                     emit(document, lines=True)
                 else:
                     _show(Terminal(), document)
                 stop.wait()
             finally:
+                if pages is not None:
+                    pages.close()
                 owner.close()
         finally:
             deployment.close()
     return FINE
 
 
-def describe(owner: Owner, deployment: Assembled, config: Config) -> dict[str, Any]:
+def _pages(deployment: Assembled, where: str | None) -> Pages | None:
+    if where is None:
+        return None
+    from navicert.console.serving import Pages
+
+    return Pages(deployment.engine, deployment.home, where)
+
+
+def describe(owner: Owner, deployment: Assembled, config: Config, pages: Pages | None = None) -> dict[str, Any]:
     """Return what an owner that listens is, as `--json` shows it."""
     import os
+
+    from navicert.service.desk import PEOPLE
 
     policy = deployment.engine.policy
     return {
@@ -63,6 +84,7 @@ def describe(owner: Owner, deployment: Assembled, config: Config) -> dict[str, A
         "home": str(deployment.home.folder),
         "socket": str(owner.socket),
         "listen": owner.tcp,
+        "page": {"address": pages.address, "link": pages.link(None, PEOPLE)} if pages is not None else None,
         "uid": os.geteuid(),
         "users": list(config.users),
         "people": list(config.people),
@@ -82,6 +104,7 @@ def _show(out: Terminal, document: dict[str, Any]) -> None:
             ("policy", f"{policy['id']} version {policy['version']}, sha256 {policy['hash'][:16]}"),
             ("socket", document["socket"]),
             ("tcp", f"{document['listen']}, with the token in keys/tcp.token" if document["listen"] else ""),
+            ("page", f"http://{document['page']['address']}" if document["page"] else ""),
             ("may act", _names([f"user {document['uid']} (the owner's own)", "root", *document["users"]])),
             ("may answer", _names(document["people"])),
             ("waiting", str(waiting) if waiting else "nothing"),
@@ -89,6 +112,9 @@ def _show(out: Terminal, document: dict[str, Any]) -> None:
     )
     if not document["users"]:
         out.text("separation is none: name the agent's own user in `users`; docs/how-to/run-the-resident-owner.md")
+    if document["page"]:
+        out.text("this link opens the page, once, within ten minutes; `navicert inbox --link` prints another")
+        out.say(document["page"]["link"])  # whole, however narrow the terminal is
     out.say(f"{out.mark('ok')} ready")
 
 

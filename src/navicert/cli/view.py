@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from navicert.adapters.store.archive import LogRow, receipt_of
+from navicert.asking.words import value_text
 from navicert.core.digest import bytes_digest
 from navicert.model.errors import IntegrityError
 from navicert.model.labels import Labels
@@ -211,6 +212,9 @@ def _execution(part: Execution, hidden: dict[str, Any]) -> View:
         "categories": list(part.categories),
         "output": hidden.get(OUTPUT),
         "settled_by": plain(part.settled_by) if part.settled_by else None,
+        "released": {"how": part.released.how, "labels": list(map(plain, part.released.labels))}
+        if part.released
+        else None,
     }
 
 
@@ -230,9 +234,11 @@ def labels_word(part: View | None) -> str:
     return " ".join((part["level"], *part["categories"]))
 
 
-def value_text(value: Any) -> str:
-    """Return a value as one reads it: text as it stands, everything else as JSON."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+def release_text(part: View) -> str:
+    """Return what was done to a result of which not the whole was released: `withheld (PII)`; empty otherwise."""
+    done = part["released"]
+    words = ["unclassified" if name == "*" else name for name in done["labels"]] if done else []
+    return f"{done['how']} ({', '.join(words)})" if done else ""
 
 
 def call_text(item: View) -> str:

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from desk import LIE
+from navicert.asking.decoded import decoded
+from navicert.asking.question import leaves, wait_document
 from navicert.cli import main
-from navicert.cli.decoded import decoded
 from navicert.cli.page import LONGEST, show_question
-from navicert.cli.question import leaves, wait_document
 from navicert.cli.terminal import Terminal
 from navicert.core.canonical import parameter_bytes
 from navicert.core.digest import action_digest

@@ -16,8 +16,9 @@ import navicert
 from desk import SECRET
 from navicert.adapters.sign.encrypted_key import load_encrypted_key
 from navicert.adapters.sign.file_key import new_key, save_key
+from navicert.asking.deciding import key_path
 from navicert.cli import main
-from navicert.cli.decide import key_path, may_decide
+from navicert.cli.decide import may_decide
 from navicert.cli.faults import Misused
 from navicert.core.answers import check, hear
 from navicert.core.seal import b64
