@@ -27,6 +27,7 @@ from navicert.model.errors import (
     InvalidAction,
     NavicertError,
     PolicyError,
+    ResultWithheld,
     Unavailable,
     VerificationError,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "InvalidAction",
     "NavicertError",
     "PolicyError",
+    "ResultWithheld",
     "Session",
     "Unavailable",
     "Verdict",

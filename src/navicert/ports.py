@@ -7,12 +7,13 @@ into an answer: they raise, and the engine makes a refusal of it (R1.c).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from navicert.model.action import Action
 from navicert.model.commit import Commit
 from navicert.model.context import SessionContext
 from navicert.model.identity import ActionIdentity, Claims, Delegation
+from navicert.model.labels import Labels
 from navicert.model.policy import Source
 from navicert.model.receipt import Receipt
 from navicert.model.signals import Finding
@@ -132,6 +133,37 @@ class Classifier(Protocol):
 
     def classify(self, text: str) -> Finding:
         """Return the labels found; `looked=False` where the text cannot be looked at."""
+        ...
+
+
+class Span(NamedTuple):
+    """Where in a text something is: `start` to `end`, in characters. begins: where what it is named by begins.
+
+    least: where it ends at least, if what follows belongs to something else. labels: of one category.
+    """
+
+    begins: int
+    start: int
+    end: int
+    least: int
+    labels: Labels
+
+    @property
+    def category(self) -> str:
+        """The category of what stands there."""
+        return self.labels.categories[0]
+
+
+@runtime_checkable
+class Locator(Protocol):
+    """A `Classifier` that also says where in a text it is what it labels it for: then that can be redacted."""
+
+    def locate(self, text: str, *, glued: bool) -> Sequence[Span]:
+        """Return the places, sorted or not. glued: the text was put together of parts; only what is proof by its form.
+
+        Raises where the text cannot be looked at. What it labels and does not locate is not released, once it is to be
+        redacted.
+        """
         ...
 
 

@@ -97,6 +97,21 @@ def test_the_requester_who_says_no_is_heard(desk):
     assert it.effects == []
 
 
+@pytest.mark.parametrize("order", [("ok", "sure"), ("sure", "ok")])
+def test_facts_that_a_person_states_one_after_the_other_stand_together(desk, order):
+    # seen to fail: with the last statement in place of all before it
+    rule = SEND.replace("{facts.ok: true}", "{facts.ok: true, facts.sure: true}")
+    assert rule != SEND
+    it = desk(policy(rule, facts="  ok: {requester: 'Did you ask?'}\n  sure: {requester: 'Are you sure?'}\n"))
+    it.enrol("ana")
+    handle = asked(it)
+    for name in order:
+        it.suspended(it.bench.resume, handle)
+        it.clock.tick(1)
+        it.say("ana", handle, Answer.STATE, value={name: True})
+    assert it.bench.resume(handle) == "done: mail hello"
+
+
 def test_the_requester_s_word_does_not_stand_in_for_another_source(desk, tmp_path):
     it = desk(policy(SEND, facts=facts(source(tmp_path / "a.json"), "{requester: 'Did you?'}", attempts=9)))
     it.enrol("ana")

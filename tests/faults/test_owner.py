@@ -469,7 +469,7 @@ def test_a_detached_permit_outlives_its_connection_and_is_used_once(home, up):
     with Plain(path) as third:
         assert third.ask(do="redeem", permit=permit)["error"]["type"] == "IntegrityError"
         done = third.ask(do="complete", permit=permit, output={"text": "ok", "json": "Im9rIg=="})
-        assert done == {"ok": {"level": 1}}
+        assert done == {"ok": {"labels": {"level": 1}}}
         assert third.ask(do="complete", permit=permit, output={"text": "ok"})["error"]["type"] == "IntegrityError"
     assert outcomes(home) == [(True, None)]
 
@@ -541,11 +541,14 @@ def run():
         engine.redeem(permit)
         engine.complete(permit, Output(text="ok"))
         return [engine.peer, session, permit.action_id]
-    if task == "steal":
-        session, handle = argument.split(",")
+    if task in ("steal", "join"):
+        session, handle, token = argument.split(",")
+        assert task == "steal" or engine.join(token) == session
         answer = engine.decide(an_action(engine, "stolen"), session)
-        words = [answer.reason_code, engine.resume(handle).reason_code, engine.named(handle)]
+        words = [getattr(each, "reason_code", "permit") for each in (answer, engine.resume(handle))]
+        words.append(engine.named(handle))
         for call in (lambda: engine.say(session, "x"), lambda: engine.end(session), lambda: engine.labels(session),
+                     lambda: engine.offered(session, {}), lambda: engine.launch(session),
                      lambda: engine.observe(session, name="x", value=1, source="y"),
                      lambda: engine.delegate(session, agent="b", scope=("*",))):
             try:
@@ -620,11 +623,29 @@ def test_the_session_and_the_wait_of_another_user_do_not_exist(tmp_path, open_fo
     waits = engine.decide(an_action(engine, name="bank.pay"), session)
     assert isinstance(waits, Suspended)
 
-    stolen = as_nobody(open_folder / "x.sock", "steal", f"{session},{waits.handle}")
+    stolen = as_nobody(open_folder / "x.sock", "steal", f"{session},{waits.handle},")
 
-    assert stolen == ["no_session", "no_wait", None] + ["refused"] * 5
+    assert stolen == ["no_session", "no_wait", None] + ["refused"] * 7
     assert isinstance(engine.resume(waits.handle), Suspended)
     engine.say(session, "the twin: its own user may")
+
+
+@needs_root
+def test_who_joins_by_a_launch_token_acts_in_the_session_and_no_more(tmp_path, open_folder, up, remote):
+    # seen to fail: with `_own` answering for those who joined
+    home = a_home(tmp_path / "home", socket=str(open_folder / "x.sock"), users=[NOBODY])
+    up(home)
+    engine = remote(open_folder / "x.sock")
+    session = a_session(engine)
+    waits = engine.decide(an_action(engine, name="bank.pay"), session)
+
+    joined = as_nobody(open_folder / "x.sock", "join", f"{session},{waits.handle},{engine.launch(session)}")
+
+    assert joined == ["permit", waits.reason_code, "bank.pay", *["refused"] * 3, "done", *["refused"] * 3]
+    found = [item for item in check_log(home) if item.kind == "decision"]
+    assert [(item.session.id, item.separation) for item in found] == [(session, "none"), (session, "user")]
+    spent = as_nobody(open_folder / "x.sock", "join", f"{session},{waits.handle},nvl_nobodys")
+    assert spent.startswith("IdentityError: the launch token is used up")
 
 
 @needs_root

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from faults.support import COMMIT_S, DRIVERS, POLICY, Rig, check_store, eventually
+from navicert.model.commit import Commit
 from navicert.model.errors import ActionDenied, NavicertError, Unavailable
 from navicert.sdk.session import CURRENT
 from navicert.testing import Fault, FaultySigner, open_bench
@@ -227,8 +228,6 @@ def test_a_fork_in_the_middle_of_a_decision_refuses_and_does_not_hang(rig):
 
 
 def test_a_listener_that_fails_does_not_stop_the_writer(rig):
-    from navicert.model.commit import Commit
-
     it = rig()
 
     def fail():
@@ -331,3 +330,17 @@ def test_a_policy_that_could_not_be_put_in_force_is_tried_again(tmp_path, driver
     it.bench._looked -= 10
     assert "posture" in it.refused(driver, "two").reason
     it.close()
+
+
+# seen to fail: without the bell in `enqueue`
+@pytest.mark.parametrize("asleep", [True, False], ids=["asleep", "awake"])
+def test_an_outcome_that_nobody_waits_for_is_made_durable_all_the_same(rig, asleep):
+    journal = rig().bench.store
+    for _ in range(20):
+        if asleep:
+            eventually(lambda: journal._dozing)  # nothing else tells that its thread sleeps
+        done = threading.Event()
+        ticket = journal.enqueue(Commit(), lazy=True)
+        ticket.on_done(done.set)
+        assert done.wait(COMMIT_S)
+        assert ticket.result() is None

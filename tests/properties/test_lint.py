@@ -39,8 +39,9 @@ def matching(case: Case) -> list[Rule]:
     if profile is None:
         return []
     subject = Subject(given_, profile)
-    named = [rule for rule in policy.rules if _names(rule, given_.action.tool, given_.action.operation)]
-    return [rule for rule in named if CompiledRule(rule, {}).matches(subject) == TRUE]
+    compiled = [CompiledRule(rule, {}) for rule in policy.rules]
+    named = [item for item in compiled if _names(item, given_.action.tool, given_.action.operation)]
+    return [item.rule for item in named if item.matches(subject) == TRUE]
 
 
 @settings(max_examples=200, deadline=None)

@@ -38,6 +38,8 @@ posture: declared_reads
 supervisors: [sue]
 facts:
   window_open: {{command: [/bin/echo, 'true'], attempts: 1}}
+tools:
+  hr.read: {{effect: read, returns: INTERNAL, redact: PII}}
 rules:
   - {{id: mail, match: {{tool: email, operation: send}}, decision: ALLOW, priority: 1}}
   - id: pii
@@ -175,6 +177,7 @@ def work(folder: Path, people: People, late: str | None = None) -> str:
             _try(tools["query"], "select 2", 5)
             _try(tools["fail"], "x")
             _try(tools["slow"], "y")
+            _try(tools["staff"], "carol")
             session.user_says("and to Carl")
             session.observe("window", value="open", source="calendar")
             with session.delegate(agent="helper", scope="crm.*", lasting=timedelta(hours=1)) as child:
@@ -283,6 +286,10 @@ def _office(guard):
     def read(name: str) -> dict:
         return {"name": name, "mail": "anna.smith@gmail.com", "iban": "DE89370400440532013000"}
 
+    @guard.tool("hr.read")
+    def staff(name: str) -> str:
+        return f"{name}.jones@gmail.com"
+
     @guard.tool("db.query", effect="read", returns="INTERNAL")
     def query(sql: str, limit: int = 100) -> int:
         return limit
@@ -308,7 +315,7 @@ def _office(guard):
 
     return {
         "send": send, "read": read, "query": query, "fail": fail, "slow": slow, "look": look, "pay": pay,
-        "unknown": unknown,
+        "unknown": unknown, "staff": staff,
     }  # fmt: skip
 
 

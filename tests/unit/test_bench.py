@@ -47,9 +47,16 @@ EXPECTED = {
     *(f"waits.{key}" for key in ("permitted", "asked", "answered", "resumed", "kill")),
     *(
         f"gateway.{place}.{key}"
-        for place in ("disk", "shm")
-        for key in ("direct", "passed_added", "judged_added", "direct_rate", "passed_rate", "judged_rate")
+        for place in ("disk", "disk.2025-11-25", "shm")
+        for key in ("direct", "direct_rate", "passed_rate", "judged_rate", "passed_cpu", "judged_cpu")
     ),
+    *(
+        f"gateway.{place}.{way}_added{share}"
+        for place in ("disk", "disk.2025-11-25", "disk.stdio", "shm")
+        for way in ("passed", "judged")
+        for share in ("", "_p95")
+    ),
+    "gateway.disk.stdio.direct",
     *(f"verify.{key}" for key in ("packages", "package_size", "log", "audit")),
     *(
         f"peer.{what}.{side}"

@@ -23,6 +23,7 @@ from navicert.model.context import (
     OpenAction,
     Opened,
     PriorAction,
+    Renewed,
     Resolution,
     Result,
     SessionContext,
@@ -86,6 +87,8 @@ def accumulate(context: SessionContext, entry: ContextEntry) -> SessionContext:
             return _replace(grown, said=(*grown.said, entry.text))
         case Observed():
             return _replace(grown, facts=_observe(grown.facts, entry))
+        case Renewed():
+            return _replace(grown, claims=_replace(grown.claims, token=entry.token))
         case Labelled():
             return _replace(grown, labels=grown.labels.join(entry.labels), walked=further(grown.walked, entry.walked))
         case Ended():

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -49,17 +50,21 @@ def statement_bytes(statement: Statement) -> bytes:
 
 
 def hear(question: Question, votes: tuple[Vote, ...], approvers: Approvers | None, now: int) -> Answers:
-    """Return what people have validly said; a vote that does not count is left out."""
-    last: dict[str, Heard] = {}
+    """Return what people have validly said; a vote that does not count is left out.
+
+    The last word of each person counts; facts that somebody states one after the other stand together.
+    """
+    said: list[Heard] = []
     for vote in votes:
-        try:
-            heard = check(question, vote, approvers, now)
-        except IdentityError:
-            continue
-        held = last.get(heard.statement.approver)
-        if held is None or held.statement.at <= heard.statement.at:
-            last[heard.statement.approver] = heard
-    counted = tuple(last.values())
+        with suppress(IdentityError):
+            said.append(check(question, vote, approvers, now))
+    last: dict[str, list[Heard]] = {}
+    for heard in sorted(said, key=lambda item: item.statement.at):
+        held = last.setdefault(heard.statement.approver, [])
+        if {heard.statement.answer, *(item.statement.answer for item in held)} != {Answer.STATE}:
+            held.clear()
+        held.append(heard)
+    counted = tuple(heard for held in last.values() for heard in held)
     denial = next((item for item in counted if item.statement.answer is Answer.DENY), None)
     yes = [item for item in counted if item.statement.answer is Answer.APPROVE]
     people = min(len({item.statement.approver for item in yes}), len({item.statement.key_id for item in yes}))

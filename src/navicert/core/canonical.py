@@ -146,14 +146,9 @@ def parse_parameters(data: bytes) -> dict[str, Any]:
 def parse_json(data: bytes, what: str) -> Any:
     """Parse any JSON text from outside, as strictly; its size is the caller's business. what: for the message."""
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            parse_int=_integer,
-            parse_float=_float,
-            parse_constant=_constant,
-            object_pairs_hook=_object,
-        )
-        _check(value, 1)
+        value = _strict.decode(data.decode("utf-8"))
+        if data.count(b"{") + data.count(b"[") > MAX_DEPTH:  # what else `_check` refuses, this reader never makes
+            _check(value, 1)
         if b"\\u" in data:
             _render(value).encode()  # only an escape can make a lone surrogate
     except UnicodeEncodeError:
@@ -187,6 +182,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise InvalidAction("an object has the same key twice; readers differ on which one counts")
     return value
+
+
+_strict: Final = json.JSONDecoder(
+    parse_int=_integer, parse_float=_float, parse_constant=_constant, object_pairs_hook=_object
+)
 
 
 def canonical_parameters(value: dict[str, Any]) -> bytes:

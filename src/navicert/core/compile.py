@@ -17,7 +17,7 @@ from navicert.core.builtin import supervision
 from navicert.core.digest import rule_digest
 from navicert.core.fields import ROLES, Many, Subject, getter
 from navicert.core.kleene import TRUE, UNDETERMINED, negate
-from navicert.core.operators import test_of
+from navicert.core.operators import Test, test_of
 from navicert.core.predicates import (
     NAMES,
     Predicate,
@@ -31,7 +31,7 @@ from navicert.core.predicates import (
 )
 from navicert.model.action import ToolProfile
 from navicert.model.decision import Classification, Verdict
-from navicert.model.policy import Destination, Operator, PolicySet, Rule
+from navicert.model.policy import Condition, Destination, Operator, PolicySet, Rule
 
 PERMITTING: Final = frozenset({Verdict.ALLOW, Verdict.MODIFY})
 _CACHE: Final = 4096
@@ -40,12 +40,16 @@ _CACHE: Final = 4096
 class CompiledRule:
     """A rule with its predicate, and the predicate of each field, for telling what was undetermined."""
 
-    __slots__ = ("_hash", "constraints", "matches", "parts", "rule")
+    __slots__ = ("_hash", "constraints", "matches", "names", "parts", "rule")
 
     def __init__(self, rule: Rule, profiles: Mapping[str, ToolProfile]) -> None:
         restricting = rule.decision not in PERMITTING
         self.rule = rule
         self._hash = ""
+        self.names = [
+            (item.field, _name_test(item, restricting=restricting)) for item in rule.match if item.field in NAMES
+        ]
+        """The conditions on the tool's name: field, and the test of its text."""
         conditions = [item for item in rule.match if item.field not in NAMES]
         self.parts = [(item.field, condition_of(item, restricting=restricting)) for item in conditions]
         self.parts += [(item.kind, tally_of(item)) for item in rule.tallies]
@@ -181,7 +185,7 @@ class CompiledPolicy:
         key = (tool, operation)
         found = self._candidates.get(key)
         if found is None:
-            found = Candidates([item for item in self._rules if _names(item.rule, tool, operation)])
+            found = Candidates([item for item in self._rules if _names(item, tool, operation)])
             if len(self._candidates) < _CACHE:
                 self._candidates[key] = found
         return found
@@ -199,13 +203,11 @@ def compile_policy(policy: PolicySet, content_hash: str = "") -> CompiledPolicy:
     return CompiledPolicy(policy, content_hash)
 
 
-def _names(rule: Rule, tool: str, operation: str) -> bool:
+def _name_test(item: Condition, *, restricting: bool) -> Test:
+    operator, inverted = plain_of(item.operator)
+    return one_of(operator, item.value, negated=item.negated is not inverted, restricting=restricting)
+
+
+def _names(item: CompiledRule, tool: str, operation: str) -> bool:
     """Tell whether the rule's conditions on tool and operation hold; names are in canonical form, so exactly."""
-    texts = {"tool": tool, "operation": operation}
-    for item in rule.match:
-        if item.field in texts:
-            operator, inverted = plain_of(item.operator)
-            negated, restricting = item.negated is not inverted, rule.decision not in PERMITTING
-            if one_of(operator, item.value, negated=negated, restricting=restricting)(texts[item.field]) != TRUE:
-                return False
-    return True
+    return all(test(tool if field == "tool" else operation) == TRUE for field, test in item.names)

@@ -23,6 +23,7 @@ _CONTRACT: Final[dict[str, tuple[DenialKind, str]]] = {
     "no_session": (_STRUCTURAL, "the application must call tools inside guard.session()"),
     "session_ended": (_STRUCTURAL, "the application must open a new session"),
     "invalid_parameters": (_STRUCTURAL, "correct the arguments"),
+    "not_accepted": (_STRUCTURAL, "tell the user: whoever runs the gateway has to look at it first"),
     "too_many_open": (_TRANSIENT, "wait until earlier actions of this session have ended"),
     "open_action": (_TRANSIENT, "do not repeat it: whether the first one happened is being established"),
     "posture": (_PERMISSION, "do the task without it, or tell the user what is missing"),
@@ -57,6 +58,10 @@ REASON_CODES: Final = frozenset({
     "confidence_low", "depends", "escalated",
 })  # fmt: skip
 """Every code that a decision can have: those of refusals, and of what is permitted, asked or suspended."""
+
+
+BEFOREHAND: Final = frozenset({"invalid_parameters", "not_accepted", "unavailable"})
+"""Codes of calls that are refused before they are judged."""
 
 
 def contract(reason_code: str) -> tuple[DenialKind, str]:

@@ -40,6 +40,7 @@ from navicert.model.receipt import (
     Log,
     PolicyPart,
     Receipt,
+    ReleasePart,
     Requester,
     Revalidation,
     ShadowPart,
@@ -133,7 +134,8 @@ class Ending(Value, frozen=True, kw_only=True):
     """How a permitted action ended, as its outcome receipt tells it.
 
     decision, digest: the decision receipt and its SHA-256. output: JSON, only committed to. error: the type of what the
-    tool raised. settled_by: the person who established it, where the tool did not report.
+    tool raised. settled_by: the person who established it, where the tool did not report. released: where less than the
+    whole result was; its labels are not encoded yet.
     """
 
     receipt_id: str
@@ -146,6 +148,7 @@ class Ending(Value, frozen=True, kw_only=True):
     now: int
     error: str | None = None
     settled_by: str | None = None
+    released: ReleasePart | None = None
 
 
 def decision_draft(scribe: Scribe, judged: Judgement) -> Draft:
@@ -305,6 +308,9 @@ def outcome_draft(scribe: Scribe, ending: Ending) -> Draft:
             categories=_category_words(labels),
             error=percent(ending.error) if ending.error else None,
             settled_by=percent(ending.settled_by) if ending.settled_by else None,
+            released=ReleasePart(how=part.how, labels=tuple(sorted(map(percent, part.labels))))
+            if (part := ending.released)
+            else None,
         ),
     )
     subject = decision.requester_context.human if decision.requester_context else ""
@@ -372,7 +378,15 @@ def permits(verdict: Verdict) -> bool:
 
 
 def permit_of(
-    action: Action, *, session_id: str, issuer: str, receipt_id: str, decision: str, expires_at: int, modified: bool
+    action: Action,
+    *,
+    session_id: str,
+    issuer: str,
+    receipt_id: str,
+    decision: str,
+    expires_at: int,
+    modified: bool,
+    screened: bool,
 ) -> Permit:
     """Return the licence for an action whose decision receipt is durable (property 3)."""
     return Permit(
@@ -387,6 +401,7 @@ def permit_of(
         decision=decision,
         expires_at=expires_at,
         modified=modified,
+        screened=screened,
     )
 
 

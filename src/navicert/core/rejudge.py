@@ -18,6 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from navicert.core.compile import CompiledPolicy
+from navicert.core.denial import BEFOREHAND
 from navicert.core.rounds import STRICTNESS, UNSTABLE, as_asked, merged, rounds, with_parameters
 from navicert.core.scope import under_ceiling
 from navicert.core.shared import Concerns, concerns, shared_facts, tallied
@@ -29,7 +30,7 @@ from navicert.model.value import Value
 
 _PERMITTING: Final = frozenset({Verdict.ALLOW, Verdict.MODIFY})
 _OWN: Final = frozenset({
-    "no_session", "session_ended", "identity_unverified", "invalid_parameters", "engine_failed", "unavailable",
+    "no_session", "session_ended", "identity_unverified", *BEFOREHAND, "engine_failed",
     "open_action", "too_many_open", "too_many_waiting", "cascade_limit", "depends", "no_wait", "dependency_refused",
 })  # fmt: skip
 _OWN_WAITS: Final = frozenset(

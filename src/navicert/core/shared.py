@@ -60,6 +60,7 @@ def sticky_key(human: str, agent: str) -> str:
 
 AUTHORITY: Final = "authority/all"
 APPROVERS: Final = "approvers/all"
+LAUNCHES: Final = "launches/all"
 
 
 def wait_key(handle: str) -> str:

@@ -7,63 +7,72 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from navicert.core.accumulate import accumulate
 from navicert.core.draft import Ending, outcome_draft
-from navicert.core.labels import label_result
 from navicert.core.shared import session_key, sticky_key, stuck
-from navicert.engine.drive import Ask, Call, Machine
+from navicert.engine.drive import Machine
+from navicert.engine.output import KEPT as KEPT  # noqa: PLC0414 - they belong to what is completed
+from navicert.engine.output import Output as Output  # noqa: PLC0414
+from navicert.engine.output import Released as Released  # noqa: PLC0414
+from navicert.engine.output import kept
+from navicert.engine.releasing import releasing, withheld
 from navicert.engine.workings import Completion, Live, Workings, replace
 from navicert.model.commit import Commit, RowRead, RowWrite
 from navicert.model.context import ContextEntry, Labelled, Result, SessionContext, Walked
 from navicert.model.labels import NOTHING, WORST, Labels
-from navicert.model.shared import Sticky, Stored
-from navicert.model.signals import Finding
-from navicert.model.value import Value
+from navicert.model.shared import Sticky
 from navicert.ports import Ticket
 
 MAX_ANCESTORS = 6
-KEPT = 16_384
-"""So many characters of an output are disclosed."""
-
-
-class Output(Value, frozen=True, kw_only=True):
-    """What a tool gave back: `text` to look at, None where there is none; `json` for the receipt's disclosure.
-
-    empty: it is null, true or false, and says nothing of its own.
-    """
-
-    text: str | None
-    json: bytes = b"null"
-    empty: bool = False
 
 
 def completing(
     works: Workings, live: Live, output: Output, *, success: bool | None, error: str | None, ended: str = ""
-) -> Machine[Labels]:
-    """Label and record what came of an action; returns its labels once they stand in the context."""
+) -> Machine[Released]:
+    """Label and record what came of an action; returns what may be released, once its labels stand in the context.
+
+    Raises `ResultWithheld`, once that is recorded, where it is nothing.
+    """
     completion = Completion(live=live, success=success, labels=NOTHING, output=b"null", error=error, ended=ended)
+    released = Released(labels=NOTHING)
     try:
         if success is not None:
             # whoever is interrupted from here on leaves the worst case behind: the result was not looked at
-            completion = replace(completion, labels=WORST, output=kept(output))
-            completion = replace(completion, labels=(yield from _classify(works, live, output)))
+            completion = replace(completion, labels=WORST, output=kept(output) if live.terms is None else b"null")
+            released = yield from releasing(works, live, output)
+            completion = replace(
+                completion, labels=released.labels, output=released.output or b"null", part=released.part
+            )
         yield from works.change(lambda: stage_completion(works, completion, lazy=True))
     except BaseException:  # failed, or the caller was cancelled: what happened is still to be recorded
         works.keep(completion)
         raise
-    return completion.labels
+    if released.part is not None and released.part.how == "withheld":
+        raise withheld(live, released.part, "ran, and what it gave back" if success else "failed, and what it said")
+    return released
 
 
 def extending(works: Workings, live: Live, output: Output) -> Machine[Labels]:
-    """Label a part of a result that comes in parts, before that part is released."""
-    labels = yield from _classify(works, live, output)
-    yield from works.change(lambda: _label(works, live, labels))
-    return labels
+    """Label a part of a result that comes in parts, before that part is released.
+
+    Where policy withholds or redacts the tool's results, the part is looked at together with those before it, and
+    released whole or not at all: raises `ResultWithheld`, and has labelled nothing.
+    """
+    part, action_id = output.text or "", live.permit.action_id
+    if live.terms is not None and output.text is not None:
+        said = works.tell(action_id, part)
+        output = Output(text=said, json=msgspec.json.encode(said.encode(errors="replace").decode()))
+    released = yield from releasing(works, live, output)
+    if released.part is not None:
+        if output.text is not None:
+            works.tell(action_id, part, back=True)
+        raise withheld(live, released.part, "is not at its end, and what it said")
+    yield from works.change(lambda: _label(works, live, released.labels))
+    return released.labels
 
 
 def _label(works: Workings, live: Live, labels: Labels) -> Ticket | tuple[str, ...] | None:
@@ -125,6 +134,7 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
             error=completion.error,
             settled_by=completion.settled_by,
             now=now,
+            released=completion.part,
         )
         draft = outcome_draft(works.settings.scribe, ending)
     writes = [RowWrite(key=session_key(session_id), expected=growth["version"], value=after), *growth["writes"]]
@@ -220,42 +230,6 @@ def _went_up(works: Workings, live: Live, above: SessionContext) -> Walked | Non
     return None
 
 
-def _classify(works: Workings, live: Live, output: Output) -> Machine[Labels]:
-    """Label a result from profile, rules, stored labels and classifiers (R2.b, R2.c)."""
-    yield from works.refresh(live.stored)  # written meanwhile, by whomever: the label was durable before the write
-    rows = yield from works.fetch(live.stored)
-    stored = NOTHING
-    for key in live.stored:
-        held: Stored | None = rows[key][0]
-        stored = stored.join(held.labels if held else NOTHING)
-    findings: list[Any] = []
-    if output.text is None:
-        findings.append(None)
-    elif not output.empty:
-        text = output.text
-        calls = tuple(Call(item.name, partial(item.classify, text), item.inline) for item in works.classifiers)
-        answers = (yield Ask(calls, works.settings.measure_s)) if calls else []
-        findings += [answer.value if _is_finding(answer.value) else None for answer in answers]
-    return label_result(
-        declared=live.profile.returns if live.profile else None,
-        ruled=live.ruled,
-        stored=stored,
-        findings=tuple(findings),
-        empty=output.empty,
-    )
-
-
 def not_started(live: Live) -> Completion:
     """Return what is to be recorded of a permitted action that can never start any more."""
     return Completion(live=live, success=False, labels=NOTHING, error="not_started", settled_by="engine")
-
-
-def _is_finding(value: Any) -> bool:
-    return isinstance(value, Finding) and isinstance(value.labels, Labels)
-
-
-def kept(output: Output) -> bytes:
-    """Return what of an output is disclosed: JSON, long texts by their beginning and full length."""
-    if len(output.json) <= KEPT or output.text is None:
-        return output.json
-    return msgspec.json.encode({"beginning": output.text[:KEPT], "bytes": len(output.json)})

@@ -22,9 +22,10 @@ from navicert.engine.completing import not_started, stage_completion
 from navicert.engine.drive import Ask, Call, Machine
 from navicert.engine.judging import Case, Judged, Need, Twin, forced, stage
 from navicert.engine.measuring import identify, measure
+from navicert.engine.releasing import terms_of
 from navicert.engine.waits import current_wait, still
-from navicert.engine.workings import RETRIES, Live, Steps, Workings, replace, safe
-from navicert.model.action import Action
+from navicert.engine.workings import RETRIES, Live, Steps, Terms, Workings, replace, safe
+from navicert.model.action import Action, ToolProfile
 from navicert.model.commit import Commit
 from navicert.model.context import SessionContext
 from navicert.model.decision import Decision, Denied, Permit, Suspended, Verdict
@@ -38,9 +39,10 @@ from navicert.ports import Conflict, Ticket
 Answer = Permit | Denied | Suspended
 
 
-def deciding(works: Workings, action: Action, session_id: str | None, *, invalid: str | None = None) -> Machine[Answer]:
-    """Judge one action; never raises: what fails is a refusal. invalid: why it has no canonical form, if so."""
-    refused = forced("invalid_parameters", invalid) if invalid is not None else None
+def deciding(
+    works: Workings, action: Action, session_id: str | None, *, refused: Decision | None = None
+) -> Machine[Answer]:
+    """Judge one action; never raises: what fails is a refusal. refused: what was decided before it could be judged."""
 
     def judge(failed: Decision | None) -> Machine[Answer]:
         return durably(works, lambda: _queue(works, action, session_id, failed or refused))
@@ -215,6 +217,8 @@ def _answer(works: Workings, judged: Judged, durable: Any) -> Permit | Denied | 
         raise Unavailable("the store did not answer with the receipt that it was given; nothing was permitted")
     if permits(decision.verdict):
         receipt, digest = durable
+        profile = works.policy.profile(action.name, action.profile)
+        terms = terms_of(works.policy.policy, profile) if profile is not None else None
         permit = permit_of(
             action,
             session_id=judged.session_id,
@@ -223,8 +227,9 @@ def _answer(works: Workings, judged: Judged, durable: Any) -> Permit | Denied | 
             decision=digest,
             expires_at=judged.expires_at,
             modified=decision.verdict is Verdict.MODIFY,
+            screened=terms is not None,
         )
-        works.begin(_live(works, judged, permit, receipt), decision.verdict)
+        works.begin(_live(judged, permit, receipt, profile, terms), decision.verdict)
         return permit
     if judged.handle is not None and judged.deadline is not None:
         return Suspended(
@@ -249,9 +254,8 @@ def _answer(works: Workings, judged: Judged, durable: Any) -> Permit | Denied | 
     )
 
 
-def _live(works: Workings, judged: Judged, permit: Permit, receipt: Any) -> Live:
+def _live(judged: Judged, permit: Permit, receipt: Any, profile: ToolProfile | None, terms: Terms | None) -> Live:
     concerned, given = judged.concerned, judged.given
-    profile = works.policy.profile(judged.action.name, judged.action.profile)
     if concerned is None or given is None or profile is None:
         raise NavicertError("a permit without a profile")
     return Live(
@@ -267,6 +271,7 @@ def _live(works: Workings, judged: Judged, permit: Permit, receipt: Any) -> Live
         authority=judged.authority,
         ended_at=given.context.ended_at,
         state=State.SUSPENDED if judged.waited else State.PROPOSED,
+        terms=terms,
     )
 
 

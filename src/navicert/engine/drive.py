@@ -70,7 +70,12 @@ async def drive_async(machine: Machine[Outcome]) -> Outcome:
     try:
         command = next(machine)
         while True:
-            answer = await (_ask_async(command) if isinstance(command, Ask) else _await_async(command))
+            if isinstance(command, Await):
+                answer: Any = await _await_async(command)
+            elif all(call.inline for call in command.calls):
+                answer = _ask(command)
+            else:
+                answer = await _ask_async(command)
             command = machine.send(answer)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
@@ -170,13 +175,37 @@ def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> Callable[[],
 
 
 async def _await_async(command: Await) -> Answer:
-    event = asyncio.Event()
-    command.ticket.on_done(_wake(asyncio.get_running_loop(), event))
+    loop = asyncio.get_running_loop()
+    decided: asyncio.Future[None] = loop.create_future()
+    woken = late = False
+
+    def tell() -> None:
+        if not decided.done():
+            decided.set_result(None)
+
+    def wake() -> None:
+        nonlocal woken
+        woken = True
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell)
+
+    def give_up() -> None:
+        nonlocal late
+        late = not decided.done()
+        tell()
+
+    command.ticket.on_done(wake)
+    just_decided = woken  # those who were to be told before us may not have been yet: `wait` lets them
     command.ticket.nudge()
+    timer = loop.call_later(command.timeout_s, give_up)
     try:
-        # not `wait_for`: it can swallow a cancellation that comes as the event does, and the tool would run (R1.c)
-        async with asyncio.timeout(command.timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return _await(Await(command.ticket, 0.0))
-    return _await(Await(command.ticket, command.timeout_s))
+        # not `wait_for`: it can swallow a cancellation that comes as the result does, and the tool would run (R1.c)
+        await decided
+    finally:
+        timer.cancel()
+    if just_decided or late:
+        return _await(Await(command.ticket, 0.0 if late else command.timeout_s))
+    try:
+        return Answer(command.ticket.result(), None)
+    except Exception as error:  # noqa: BLE001 - as in _run
+        return Answer(None, error)

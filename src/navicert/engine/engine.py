@@ -10,7 +10,7 @@ by `complete` (or `abandon`, where nobody knows whether the effect happened). A 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -18,6 +18,7 @@ import msgspec
 
 from navicert.core.canonical import percent
 from navicert.core.compile import CompiledPolicy
+from navicert.core.denial import BEFOREHAND
 from navicert.core.digest import action_digest
 from navicert.core.draft import policy_part, record_draft
 from navicert.core.lifecycle import Step
@@ -33,20 +34,22 @@ from navicert.engine.answering import (
     sweeping,
     waiting,
 )
-from navicert.engine.completing import Output, completing, extending, not_started, stage_completion
+from navicert.engine.completing import Output, Released, completing, extending, not_started, stage_completion
 from navicert.engine.deciding import deciding, redo
 from navicert.engine.drive import Ask, Call, Machine, drive, drive_async
+from navicert.engine.judging import forced
+from navicert.engine.launching import joining, launching
 from navicert.engine.mediating import Answer, Mediator
 from navicert.engine.resuming import resuming
-from navicert.engine.sessions import appending, delegating, opening
+from navicert.engine.sessions import appending, delegating, offering, opening
 from navicert.engine.waits import current_wait
 from navicert.engine.workings import Completion, Live, Ports, Settings, Workings
-from navicert.model.action import Action
+from navicert.model.action import Action, ToolProfile
 from navicert.model.authority import LADDER, Authority, Standings
 from navicert.model.commit import Commit, RowWrite
-from navicert.model.context import ContextEntry, Ended, Observed, SessionContext, UserSaid
+from navicert.model.context import ContextEntry, Ended, Observed, Renewed, SessionContext, UserSaid
 from navicert.model.decision import Denied, Permit, Suspended
-from navicert.model.errors import ActionDenied, DenialKind, IntegrityError, PolicyError
+from navicert.model.errors import ActionDenied, DenialKind, IdentityError, IntegrityError, InvalidAction, PolicyError
 from navicert.model.identity import Claims
 from navicert.model.labels import WORST, Labels
 from navicert.model.receipt import Receipt
@@ -88,9 +91,11 @@ class Engine(Mediator):
             return (yield from resuming(self._works, answer.handle, take=True))
         return answer
 
-    def refuse(self, action: Action, session_id: str | None, why: str) -> Denied:
-        """Record that a call could not be put into canonical form, and so cannot be judged (R1.d)."""
-        answer = drive(deciding(self._works, action, session_id, invalid=why))
+    def refuse(self, action: Action, session_id: str | None, why: str, code: str = "invalid_parameters") -> Denied:
+        """Record that a call is refused before it is judged (R1.d). code: why, one of `core.denial.BEFOREHAND`."""
+        if code not in BEFOREHAND:
+            raise InvalidAction(f"`{code[:40]}` is no reason to refuse a call before it is judged")
+        answer = drive(deciding(self._works, action, session_id, refused=forced(code, why)))
         if isinstance(answer, Denied):
             return answer
         raise IntegrityError("a refusal came back as a permit")
@@ -168,15 +173,18 @@ class Engine(Mediator):
 
     # completing
 
-    def complete(self, permit: Permit, output: Output, *, error: str | None = None) -> Labels:
-        """Record that the action ended, by itself or with an error of type `error`; its result may then be released."""
+    def complete(self, permit: Permit, output: Output, *, error: str | None = None) -> Released:
+        """Record that the action ended, by itself or with an error of type `error`; returns what may then be released.
+
+        Raises `ResultWithheld`, once that is recorded, where policy releases nothing of it.
+        """
         return drive(self._completing(permit, output, error))
 
-    async def complete_async(self, permit: Permit, output: Output, *, error: str | None = None) -> Labels:
+    async def complete_async(self, permit: Permit, output: Output, *, error: str | None = None) -> Released:
         """Record that the action ended, without blocking the event loop."""
         return await drive_async(self._completing(permit, output, error))
 
-    def _completing(self, permit: Permit, output: Output, error: str | None) -> Machine[Labels]:
+    def _completing(self, permit: Permit, output: Output, error: str | None) -> Machine[Released]:
         live = self._held(permit, Step.RETURNED if error is None else Step.RAISED)
         return completing(self._works, live, output, success=error is None, error=error)
 
@@ -346,6 +354,13 @@ class Engine(Mediator):
 
     # sessions and policy
 
+    def offered(self, session_id: str, tools: Mapping[str, ToolProfile | None]) -> frozenset[str]:
+        """Return which tools, by full name, this session's principal may be shown: not those always refused.
+
+        tools: each with its profile where the policy has none. Raises `IdentityError` where nobody stands behind it.
+        """
+        return drive(offering(self._works, self.context(session_id), tools))
+
     def now(self) -> int:
         """Return the engine's time, microseconds since the epoch."""
         return self._works.clock.now()
@@ -368,6 +383,14 @@ class Engine(Mediator):
         """Open a child session for another agent; raises `IdentityError` where it would be wider than its parent."""
         return drive(delegating(self._works, parent, agent=agent, scope=scope, expires_at=expires_at))
 
+    def launch(self, session_id: str, *, uses: int = 1) -> str:
+        """Return a token by which so many processes that the application launches may act in a session."""
+        return drive(launching(self._works, session_id, uses))
+
+    def join(self, token: str) -> str:
+        """Use a launch token; returns the id of its session. Raises `IdentityError` for one that is good no more."""
+        return drive(joining(self._works, token))
+
     def say(self, session_id: str, text: str) -> None:
         """Add later words of the user to a session, from the application's own channel (R2.d)."""
         self.append(session_id, lambda now: UserSaid(text=text, at=now))
@@ -375,6 +398,16 @@ class Engine(Mediator):
     def observe(self, session_id: str, *, name: str, value: Json, source: str) -> None:
         """Add a fact about the environment to a session."""
         self.append(session_id, lambda now: Observed(name=name, value=value, source=source, at=now))
+
+    def renew(self, session_id: str, token: str) -> None:
+        """Have a session go on under another token of the human and agent that it was opened for by name.
+
+        Raises `IdentityError` where it names none; a token of anybody else is refused with every action.
+        """
+        claims = self.context(session_id).claims
+        if not (claims.token and claims.human and claims.agent):
+            raise IdentityError("only a session with token=..., human=... and agent=... goes on under another token")
+        self.append(session_id, lambda now: Renewed(token=token, at=now))
 
     def end(self, session_id: str) -> None:
         """Close a session: nothing more is decided in it; what waits may still be taken up."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -13,13 +13,17 @@ from navicert.core import delegation
 from navicert.core.accumulate import accumulate, begin
 from navicert.core.canonical import MAX_BYTES
 from navicert.core.labels import labels_in_force
+from navicert.core.offer import may_be_permitted
 from navicert.core.scope import narrows
 from navicert.core.shared import session_key, sticky_key
 from navicert.engine.drive import Machine
+from navicert.engine.measuring import identify
 from navicert.engine.workings import Workings
+from navicert.model.action import Action, ToolProfile
 from navicert.model.commit import Commit, RowRead, RowWrite
 from navicert.model.context import ContextEntry, Opened, SessionContext
 from navicert.model.errors import IdentityError, IntegrityError, InvalidAction
+from navicert.model.evaluation import EvaluationInput
 from navicert.model.identity import Claims
 from navicert.model.labels import NOTHING
 from navicert.ports import Ticket
@@ -113,6 +117,25 @@ def appending(works: Workings, session_id: str, entry: Callable[[int], ContextEn
         )
 
     yield from works.change(attempt)
+
+
+def offering(
+    works: Workings, context: SessionContext, tools: Mapping[str, ToolProfile | None]
+) -> Machine[frozenset[str]]:
+    """Return which of these tools some call of the session may be permitted; raises `IdentityError`."""
+    identity, error = yield from identify(works, context)
+    if error is not None:
+        raise error
+    policy = works.policy
+
+    def may_be(name: str, profile: ToolProfile | None) -> bool:
+        tool, _, operation = name.rpartition(".")
+        action = Action(
+            action_id="", tool=tool, operation=operation, parameters=b"{}", digest="", submitted_at=0, profile=profile
+        )
+        return may_be_permitted(EvaluationInput(action=action, identity=identity, context=context), policy)
+
+    return frozenset(name for name, profile in tools.items() if may_be(name, profile))
 
 
 def _must_be_text(*texts: str | None) -> None:

@@ -25,10 +25,10 @@ from navicert.model.authority import Authority
 from navicert.model.commit import Commit, following
 from navicert.model.context import SessionContext
 from navicert.model.decision import Permit, Verdict
-from navicert.model.errors import NavicertError, Unavailable
+from navicert.model.errors import IntegrityError, NavicertError, Unavailable
 from navicert.model.labels import NOTHING, Labels
 from navicert.model.policy import SourceKind
-from navicert.model.receipt import Receipt
+from navicert.model.receipt import Receipt, ReleasePart
 from navicert.model.shared import ROWS
 from navicert.model.value import Value
 from navicert.ports import (
@@ -82,11 +82,19 @@ class Settings(Value, frozen=True, kw_only=True):
     in_band_s: float = 0.0
 
 
+class Terms(Value, frozen=True, kw_only=True):
+    """What may not be released of a result. withhold: levels (or above) and categories. redact: categories."""
+
+    withhold: tuple[str, ...]
+    redact: tuple[str, ...]
+
+
 class Live(Value, frozen=True, kw_only=True):
     """A permitted action that has not ended, as this engine knows it.
 
     subjects, authority: whose authority it was permitted under, and what that was. ended_at: when its session had ended
-    already, as it may for an action that waited. state: where it came from, in the lifecycle table.
+    already, as it may for an action that waited. state: where it came from, in the lifecycle table. terms: of releasing
+    its result; told: what was released already of an action that has such terms.
     """
 
     permit: Permit
@@ -101,10 +109,15 @@ class Live(Value, frozen=True, kw_only=True):
     authority: Authority = Authority.FULL
     ended_at: int | None = None
     state: State = State.PROPOSED
+    terms: Terms | None = None
+    told: tuple[str, ...] = ()
 
 
 class Completion(Value, frozen=True, kw_only=True):
-    """What came of a live action, to be recorded. success: None where nobody knows; it then stays open."""
+    """What came of a live action, to be recorded. success: None where nobody knows; it then stays open.
+
+    labels, output: of what is released; part: where that is less than the whole.
+    """
 
     live: Live
     success: bool | None
@@ -113,6 +126,7 @@ class Completion(Value, frozen=True, kw_only=True):
     error: str | None = None
     settled_by: str | None = None
     ended: str = ""
+    part: ReleasePart | None = None
 
 
 class Workings:
@@ -303,6 +317,17 @@ class Workings:
         else:
             del self._live[action_id]
         return held[1]
+
+    def tell(self, action_id: str, text: str, *, back: bool = False) -> str:
+        """Note words that are to be released before an action ends; returns all of them. back: they were not."""
+        with self.turn:
+            held = self._live.get(action_id)
+            if held is None:
+                raise IntegrityError(f"`{action_id}` is not running here")
+            told = [*held[1].told]
+            told.remove(text) if back else told.append(text)
+            self._live[action_id] = (held[0], replace(held[1], told=tuple(told)))
+            return "".join(told)
 
     def live(self, action_id: str) -> Live | None:
         """Return an action under way."""

@@ -31,6 +31,8 @@ class ToolProfile(Value, frozen=True, kw_only=True):
     tool: full name, `email.send`. Parameters are named by role: destination, resource, amount, content.
     returns: the base label of its results; None means undeclared, and then results count as the highest (R2.c).
     accepts: the highest label of what it may be sent, None for no limit: a search query is a send too (T3).
+    withhold: a result that carries one of these (a level: this or above) is not released. redact: what detectors find
+    of these categories is blanked before release. None: as the policy says for every tool.
     """
 
     tool: str
@@ -43,6 +45,8 @@ class ToolProfile(Value, frozen=True, kw_only=True):
     opaque: tuple[str, ...] = ()
     returns: Labels | None = None
     accepts: Limit | None = None
+    withhold: tuple[str, ...] | None = None
+    redact: tuple[str, ...] | None = None
 
 
 class Action(Value, frozen=True, kw_only=True):

@@ -99,6 +99,13 @@ class Observed(Value, frozen=True, kw_only=True, tag="observed"):
     at: int
 
 
+class Renewed(Value, frozen=True, kw_only=True, tag="renewed"):
+    """Another token of the same human and agent, by which what follows is verified."""
+
+    token: str
+    at: int
+
+
 class Attempt(Value, frozen=True, kw_only=True, tag="attempt"):
     """An action was judged. Attempts count, whatever the verdict. handle: of the wait that it began.
 
@@ -163,7 +170,7 @@ class Ended(Value, frozen=True, kw_only=True, tag="ended"):
     at: int
 
 
-ContextEntry = Opened | UserSaid | Observed | Attempt | Resolution | Result | Labelled | Ended
+ContextEntry = Opened | UserSaid | Observed | Renewed | Attempt | Resolution | Result | Labelled | Ended
 
 
 class SessionContext(Value, frozen=True, kw_only=True, omit_defaults=False):

@@ -46,6 +46,10 @@ class InvalidAction(NavicertError):
     """The call cannot be put into canonical form, so nothing about it can be judged; nothing ran."""
 
 
+class ResultWithheld(NavicertError):
+    """The action ran, and policy withholds what it gave back, or what its error said; calling again does not help."""
+
+
 class DenialKind(StrEnum):
     """The class of a refusal; it tells a model whether trying again makes sense."""
 

@@ -200,7 +200,8 @@ class PolicySet(Value, frozen=True, kw_only=True):
     facts: how missing facts are found out. roles: what each role may use at most, as scope patterns; None for no
     ceiling. supervisors: who approves what an agent of reduced authority does. cascade: how deep waits may hang on
     waits (R4.f). destinations: what may be sent where; one that is not listed takes PUBLIC; empty for no such limits.
-    intents: the classes of work; empty for none. risk_limit: a session's risk above it is DENY (step 2).
+    intents: the classes of work; empty for none. risk_limit: a session's risk above it is DENY (step 2). withhold,
+    redact: of the results of tools that do not say so themselves (`ToolProfile`).
     """
 
     policy: str
@@ -217,3 +218,5 @@ class PolicySet(Value, frozen=True, kw_only=True):
     destinations: tuple[Destination, ...] = ()
     intents: tuple[Intent, ...] = ()
     risk_limit: int | None = None
+    withhold: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()

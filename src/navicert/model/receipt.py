@@ -181,8 +181,18 @@ class ApproverPart(Value, frozen=True, kw_only=True):
     until: str | None = None
 
 
+class ReleasePart(Value, frozen=True, kw_only=True):
+    """Less than the whole result was released. how: `redacted` or `withheld`. labels: why; `*` where unclassified."""
+
+    how: str
+    labels: tuple[str, ...]
+
+
 class Execution(Value, frozen=True, kw_only=True):
-    """How a permitted action ended. `output` is a commitment; `error` the type of what the tool raised."""
+    """How a permitted action ended. `output` is a commitment; `error` the type of what the tool raised.
+
+    output, level and categories are of what was released; `released` is absent where that was the whole.
+    """
 
     completed_at: str
     success: bool
@@ -191,6 +201,7 @@ class Execution(Value, frozen=True, kw_only=True):
     categories: tuple[str, ...]
     error: str | None = None
     settled_by: str | None = None
+    released: ReleasePart | None = None
 
 
 class Signature(Value, frozen=True, kw_only=True):

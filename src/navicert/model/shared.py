@@ -44,6 +44,20 @@ class InForce(Value, frozen=True, kw_only=True):
     hash: str
 
 
+class Launch(Value, frozen=True, kw_only=True):
+    """A process that was launched may join this session: `left` more times, until `until` (microseconds)."""
+
+    session_id: str
+    until: int
+    left: int
+
+
+class Launches(Value, frozen=True, kw_only=True):
+    """The launch tokens that may still be used, by their SHA-256."""
+
+    open: dict[str, Launch] = {}
+
+
 ROWS: dict[str, type[Value]] = {
     "session": SessionContext,
     "sticky": Sticky,
@@ -55,5 +69,6 @@ ROWS: dict[str, type[Value]] = {
     "wait": Wait,
     "over": Over,
     "approvers": Approvers,
+    "launches": Launches,
 }
 """Row keys are `kind/rest`; the kind tells the type of the value."""

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -37,7 +38,7 @@ from navicert.engine.engine import Engine
 from navicert.engine.mediating import Answer
 from navicert.engine.workings import Ports, Settings
 from navicert.model.decision import Permit, Suspended, Verdict
-from navicert.model.errors import IdentityError, NavicertError, Unavailable
+from navicert.model.errors import IdentityError, NavicertError, ResultWithheld, Unavailable
 from navicert.model.identity import ActionIdentity, Claims, Delegation
 from navicert.model.labels import Labels
 from navicert.model.policy import Source, SourceKind
@@ -47,6 +48,7 @@ from navicert.model.suspension import Answer as Word
 from navicert.model.suspension import Approver
 from navicert.model.value import Json, Value
 from navicert.people import sign_answer
+from navicert.ports import Span
 from navicert.rehearsal.cases import NONE, POSTURE, Anew, Call, Case, Observe, Pause, Says, Step, Suite
 
 _CLASSIFIER = PatternClassifier()
@@ -115,6 +117,9 @@ class _World:
 
     def classify(self, text: str) -> Finding:
         return _CLASSIFIER.classify(text) if self.found is None else Finding(labels=self.found)
+
+    def locate(self, text: str, *, glued: bool) -> Sequence[Span]:
+        return _CLASSIFIER.locate(text, glued=glued) if self.found is None else ()
 
     def fetch(self, source: Source) -> Json:
         for name in self._sources.get(source, ()):
@@ -259,7 +264,10 @@ class Run:
         if isinstance(answer, Permit):
             _changed(call, answer)
             self._world.found = call.found
-            self._engine.execute(answer, lambda _: call.result, _output(call))
+            with suppress(ResultWithheld):  # the case goes on, as an agent does
+                self._engine.execute(
+                    answer, lambda _: call.result, _output(call), lambda _, said: msgspec.json.decode(said)
+                )
 
     def _came(
         self,

@@ -1,6 +1,7 @@
 """Rendering: a tool's value → text that can be looked at and labelled (R2.b, R2.c).
 
 * What has no text cannot be looked at, and counts as the highest: binary data, open handles, foreign objects, streams.
+* What is made of JSON values can be made anew from JSON that was redacted; of anything else, nothing is released then.
 """
 
 from __future__ import annotations
@@ -30,3 +31,13 @@ def render(value: Any) -> Output:
     except (TypeError, ValueError, NotImplementedError, RecursionError, msgspec.MsgspecError):
         return _UNREADABLE
     return Output(text=value if isinstance(value, str) else data.decode(), json=data)
+
+
+def remade(_: Any, data: bytes) -> Any:
+    """Return what a redacted result says: a value of the shape that the result had."""
+    return msgspec.json.decode(data)
+
+
+def whole(items: list[Any]) -> Any:
+    """Return the parts of a stream as what is looked at together: of texts, their text, since readers join them."""
+    return "".join(items) if items and all(type(item) is str for item in items) else items

@@ -66,6 +66,21 @@ class Session:
         child = self.engine.delegate(self.id, agent=agent, scope=patterns, expires_at=expires_at)
         return Session(self.engine, child)
 
+    def launch_token(self, *, processes: int = 1) -> str:
+        """Return a secret by which processes that you launch act in this session: their `NAVICERT_LAUNCH`.
+
+        It is good for a minute, and once for each of so many `processes`: one for each server of an MCP client. Whoever
+        has it may act in the session, and do nothing else with it; a session's id is no secret.
+        """
+        return self.engine.launch(self.id, uses=processes)
+
+    def renew(self, token: str) -> None:
+        """Go on under another access token of the same human and agent, which the session was opened for by name too.
+
+        Raises `IdentityError` where it was not. A token of anybody else is refused with every action.
+        """
+        self.engine.renew(self.id, token)
+
     @property
     def labels(self) -> Labels:
         """The labels that this session has taken on so far."""

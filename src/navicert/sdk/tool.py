@@ -1,6 +1,8 @@
 """A governed function: its calls are put into canonical form, judged, run from the judged bytes, and labelled.
 
 * A refusal is `ActionDenied` (or `ActionSuspended`); nothing ran. Plain and async functions and generators alike.
+* What a generator yields is released item by item; where policy withholds or redacts the tool's results, all of it is
+  collected first, and texts come out as one.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from navicert.model.action import Action, ToolProfile
 from navicert.model.decision import Denied, Permit, Suspended
 from navicert.model.errors import ActionDenied, ActionSuspended, InvalidAction, NavicertError, Unavailable
-from navicert.sdk.render import render
+from navicert.sdk.render import remade, render, whole
 from navicert.sdk.session import AFTER, CURRENT
 
 if TYPE_CHECKING:
@@ -52,13 +54,13 @@ class Tool:
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Judge, run in this thread, label, return."""
         action, session, opaque = self._intercept(args, kwargs)
-        answer = self._engine.mediate(action, session, self._run(opaque), render)
+        answer = self._engine.mediate(action, session, self._run(opaque), render, remade)
         return self._stand_in(self._released(answer, opaque))
 
     async def call_async(self, *args: Any, **kwargs: Any) -> Any:
         """Judge, run in this task, label, return."""
         action, session, opaque = self._intercept(args, kwargs)
-        answer = await self._engine.mediate_async(action, session, self._run_async(opaque), render)
+        answer = await self._engine.mediate_async(action, session, self._run_async(opaque), render, remade)
         return self._stand_in(self._released(answer, opaque))
 
     def stream(self, *args: Any, **kwargs: Any) -> Any:
@@ -91,11 +93,12 @@ class Tool:
                 return permit
 
             return self._items_async(released, opaque)
-        return self._stand_in(self._engine.execute(permit, self._run(opaque), render)[1])
+        return self._stand_in(self._engine.execute(permit, self._run(opaque), render, remade)[1])
 
     async def resumed_async(self, permit: Permit, opaque: dict[str, Any]) -> Any:
         """Run a call that has waited, in this task."""
-        return self._stand_in((await self._engine.execute_async(permit, self._run_async(opaque), render))[1])
+        found = await self._engine.execute_async(permit, self._run_async(opaque), render, remade)
+        return self._stand_in(found[1])
 
     def _run(self, opaque: dict[str, Any]) -> Callable[[bytes], Any]:
         def run(parameters: bytes) -> Any:
@@ -119,6 +122,14 @@ class Tool:
         return run
 
     def _items(self, permit: Permit, opaque: dict[str, Any]) -> Any:
+        if permit.screened:
+
+            def run(parameters: bytes) -> Any:
+                positional, named = self._binding.unbind(parameters, opaque)
+                return whole(list(self.function(*positional, **named)))
+
+            yield from self._parts(self._engine.execute(permit, run, render, remade)[1])
+            return
         with self._engine.running(permit) as running:
             positional, named = self._binding.unbind(permit.parameters, opaque)
             for item in self.function(*positional, **named):
@@ -127,11 +138,23 @@ class Tool:
 
     async def _items_async(self, judged: Callable[[], Awaitable[Permit]], opaque: dict[str, Any]) -> Any:
         permit = await judged()  # not from another generator: it would not be closed with this one
+        if permit.screened:
+
+            async def run(parameters: bytes) -> Any:
+                positional, named = self._binding.unbind(parameters, opaque)
+                return whole([item async for item in self.function(*positional, **named)])
+
+            for item in self._parts((await self._engine.execute_async(permit, run, render, remade))[1]):
+                yield item
+            return
         with self._engine.running(permit) as running:
             positional, named = self._binding.unbind(permit.parameters, opaque)
             async for item in self.function(*positional, **named):
                 await running.extend_async(render(item))
                 yield self._stand_in(item)
+
+    def _parts(self, released: Any) -> list[Any]:
+        return [self._stand_in(item) for item in ([released] if type(released) is str else released)]
 
     def _noted(self, answer: Any, opaque: dict[str, Any]) -> Any:
         if isinstance(answer, Suspended) and opaque:

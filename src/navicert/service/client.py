@@ -13,7 +13,7 @@ import asyncio
 import os
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any, Final, ParamSpec, TypeVar
@@ -23,10 +23,10 @@ import msgspec
 from navicert.adapters.system import SystemClock, SystemIds
 from navicert.core.denial import contract
 from navicert.core.digest import action_digest
-from navicert.engine.completing import KEPT, Output
+from navicert.engine.completing import KEPT, Output, Released
 from navicert.engine.mediating import Answer, Mediator
 from navicert.engine.workings import safe
-from navicert.model.action import Action
+from navicert.model.action import Action, ToolProfile
 from navicert.model.authority import Authority, Standings
 from navicert.model.decision import Denied, Permit, Suspended
 from navicert.model.errors import NavicertError, Unavailable
@@ -98,9 +98,9 @@ class RemoteEngine(Mediator):
         except RuntimeError as error:  # the interpreter is going down, and starts no thread any more
             return _unavailable(action.action_id, safe(error))
 
-    def refuse(self, action: Action, session_id: str | None, why: str) -> Denied:
-        """Record that a call could not be put into canonical form; never raises."""
-        request = wire.Refuse(action=action, session=session_id, why=why.encode(errors="replace").decode())
+    def refuse(self, action: Action, session_id: str | None, why: str, code: str = "invalid_parameters") -> Denied:
+        """Record that a call is refused before it is judged; never raises."""
+        request = wire.Refuse(action=action, session=session_id, why=why.encode(errors="replace").decode(), code=code)
         answer = self._answered(action, request, _never)
         return answer if isinstance(answer, Denied) else _unavailable(action.action_id, "the owner did not refuse it")
 
@@ -167,16 +167,18 @@ class RemoteEngine(Mediator):
 
         await self._in_thread(not_started, self.redeem, permit)
 
-    def complete(self, permit: Permit, output: Output, *, error: str | None = None) -> Labels:
+    def complete(self, permit: Permit, output: Output, *, error: str | None = None) -> Released:
         """Record that the action ended; raises `Unavailable` where the owner does not, and then it stays open.
 
         A result that is too long for a frame is not looked at, and counts as the highest.
         """
         request = wire.Complete(permit=permit, output=_sendable(output), error=error)
-        labels: Labels = self._about(permit, request, Labels, ends=True)
-        return labels
+        released: Released = self._about(permit, request, Released, ends=True)
+        if released.json is not None and not request.output.rewritable:
+            raise wire.Nonsense("the owner redacted a result that cannot be")
+        return released
 
-    async def complete_async(self, permit: Permit, output: Output, *, error: str | None = None) -> Labels:
+    async def complete_async(self, permit: Permit, output: Output, *, error: str | None = None) -> Released:
         """Record that the action ended, without blocking the event loop."""
         return await self._in_thread(None, self.complete, permit, output, error=error)
 
@@ -236,6 +238,14 @@ class RemoteEngine(Mediator):
         """Open a session; returns its id."""
         return str(self._connections.ask(wire.OpenSession(request=request, claims=claims), str))
 
+    def launch(self, session_id: str, *, uses: int = 1) -> str:
+        """Return a token by which so many processes that the application launches may act in a session."""
+        return str(self._connections.ask(wire.Launch(session=session_id, uses=uses), str))
+
+    def join(self, token: str) -> str:
+        """Use a launch token; returns the id of its session."""
+        return str(self._connections.ask(wire.Join(token=token), str))
+
     def delegate(self, parent: str, *, agent: str, scope: tuple[str, ...], expires_at: int | None = None) -> str:
         """Open a child session for another agent."""
         return str(
@@ -250,9 +260,20 @@ class RemoteEngine(Mediator):
         """Add a fact about the environment to a session."""
         self._connections.ask(wire.Observe(session=session_id, name=name, value=value, source=source), None)
 
+    def renew(self, session_id: str, token: str) -> None:
+        """Have a session go on under another token of the same human and agent."""
+        self._connections.ask(wire.Renew(session=session_id, token=token), None)
+
     def end(self, session_id: str) -> None:
         """Close a session."""
         self._connections.ask(wire.End(session=session_id), None)
+
+    def offered(self, session_id: str, tools: Mapping[str, ToolProfile | None]) -> frozenset[str]:
+        """Return which tools, by full name, this session's principal may be shown."""
+        found: frozenset[str] = self._connections.ask(
+            wire.Offered(session=session_id, tools=dict(tools)), frozenset[str]
+        )
+        return found & tools.keys()
 
     def labels(self, session_id: str) -> Labels:
         """Return the labels that a session has taken on."""
@@ -274,7 +295,17 @@ class RemoteEngine(Mediator):
             self._remember(handle, name, None)
         return name
 
+    def link(self, handle: str) -> str | None:
+        """Return a one-time address of the approval page for a wait of this peer; None where there is none."""
+        found: str | None = self._connections.ask(wire.Link(handle=handle), str | None)
+        return found
+
     # people
+
+    def open_page(self, handle: str | None = None) -> str | None:
+        """Return a one-time address of the approval page, of one wait or of the inbox; None where no page is served."""
+        found: str | None = self._connections.ask(wire.OpenPage(handle=handle), str | None)
+        return found
 
     def waits(self) -> tuple[Wait, ...]:
         """Return every action that waits, the one that ends first in front."""

@@ -1,7 +1,9 @@
 """Desk: what one request of one peer does to the engine. The socket, its threads and its frames stand elsewhere.
 
-* A session, a wait and a permit belong to the peer that has them from here; to others they do not exist.
-* What a caller says about itself (peer, surface, separation, time) is replaced by what the owner knows.
+* A session, a wait and a permit belong to the peer that has them from here; to others they do not exist. Who joined a
+  session by its launch token acts in it, and no more.
+* What a caller says about itself (peer, surface, separation, time) is replaced by what the owner knows, but that a
+  session is inferred: that only weakens it, and stays in its receipts.
 * An action is taken only in canonical form and under an id of its own: what is judged is what its digest says.
 """
 
@@ -12,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -22,8 +24,9 @@ from navicert.core.denial import contract
 from navicert.core.digest import action_digest
 from navicert.engine.mediating import Answer
 from navicert.model.action import Action
+from navicert.model.context import SessionContext
 from navicert.model.decision import Denied, Permit
-from navicert.model.errors import IdentityError, IntegrityError, InvalidAction
+from navicert.model.errors import IdentityError, IntegrityError, InvalidAction, ResultWithheld
 from navicert.model.suspension import Wait
 from navicert.service import wire
 from navicert.service.peers import NEEDS, Peer
@@ -32,27 +35,41 @@ from navicert.service.permits import Permits
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _LONGEST_NAME: Final = 512
 _ACTION_ID: Final = re.compile(r"act_[0-9a-hjkmnp-tv-z]{26}")
+_INFERRED: Final = re.compile(r"[a-z-]{1,32}-inferred")
 _SESSIONS: Final = 4096
 _AROUND: Final = 65_536
 """What stands around an action or a session (claims, profile, scope) takes at most so many bytes of the log."""
 _WHY: Final = 1_024
+PEOPLE: Final = "people"
+"""Who asked for a link that people get: agents that use up their tries at a passphrase do not use up these."""
 _PAGE_BYTES: Final = wire.MOST_BYTES // 2
 replace = msgspec.structs.replace
+
+
+class Page(Protocol):
+    """The approval page, where the owner serves one."""
+
+    def link(self, handle: str | None, asked_by: str) -> str:
+        """Return a one-time address of the page of a wait, or of the inbox. asked_by: the peer, or `people`."""
+        ...
 
 
 class Desk:
     """Answers requests. Thread-safe: every connection has a thread of its own."""
 
-    def __init__(self, deployment: Assembled) -> None:
+    def __init__(self, deployment: Assembled, page: Page | None = None) -> None:
         self._deployment = deployment
+        self._page = page
         self._engine = deployment.engine
         self.permits = Permits(deployment.engine)
         self._peers: OrderedDict[str, str | None] = OrderedDict()
+        self._joined: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._under_way: set[str] = set()
         self._lock = Lock()
         self._do: dict[type[wire.Request], Callable[[Any, Peer, object], Any]] = {
             wire.Decide: self._decide,
             wire.Refuse: self._refuse,
+            wire.Offered: lambda ask, peer, _: self._engine.offered(self._acted(ask.session, peer), ask.tools),
             wire.Resume: self._resume,
             wire.Redeem: self._redeem,
             wire.Complete: self._complete,
@@ -61,11 +78,16 @@ class Desk:
             wire.GuardsRepeats: self._guards_repeats,
             wire.OpenSession: self._open_session,
             wire.Delegate: self._delegate,
+            wire.Launch: lambda ask, peer, _: self._engine.launch(self._own(ask.session, peer), uses=ask.uses),
+            wire.Join: self._join,
             wire.Say: self._say,
             wire.Observe: self._observe,
+            wire.Renew: self._renew,
             wire.End: self._end,
             wire.LabelsOf: lambda ask, peer, _: self._engine.labels(self._own(ask.session, peer)),
             wire.Named: self._named,
+            wire.Link: self._link,
+            wire.OpenPage: self._open_page,
             wire.ListWaits: self._list_waits,
             wire.ShowWait: lambda ask, _, __: _shown(self._engine.wait(ask.handle)),
             wire.Answer: lambda ask, _, __: _shown(self._engine.answer(ask.handle, ask.vote)),
@@ -103,11 +125,11 @@ class Desk:
         del line
         session = self._own_or_none(ask.session, peer)
         with self._admitted(ask.action, peer) as action:
-            return wire.Answered.of(self._engine.refuse(action, session, ask.why[:_WHY]))
+            return wire.Answered.of(self._engine.refuse(action, session, ask.why[:_WHY], ask.code))
 
     def _resume(self, ask: wire.Resume, peer: Peer, line: object) -> wire.Answered:
         wait = self._engine.wait(ask.handle)
-        if wait is not None and wait.given.context.claims.peer != peer.name:
+        if wait is not None and not self._acts(wait.given.context, peer):
             kind, following = contract("no_wait")
             reason = f"there is no wait `{ask.handle}` in this store"
             return wire.Answered.of(
@@ -128,9 +150,13 @@ class Desk:
         del line
         self.permits.check(ask.permit, peer.name)
         error = ask.error[:_WHY] if ask.error is not None else None
-        labels = self._engine.complete(ask.permit, ask.output, error=error)
+        try:
+            released = self._engine.complete(ask.permit, ask.output, error=error)
+        except ResultWithheld:  # that is how it ended, and recorded
+            self.permits.done(ask.permit)
+            raise
         self.permits.done(ask.permit)
-        return labels
+        return replace(released, output=None)
 
     def _abandon(self, ask: wire.Abandon, peer: Peer, line: object) -> None:
         del line
@@ -168,7 +194,7 @@ class Desk:
         try:
             if not fresh or self._deployment.journal.receipts_of(action.action_id):
                 raise InvalidAction(f"`{action.action_id}` is the id of another action; use an id once")
-            yield replace(action, surface="socket", separation=peer.separation, submitted_at=self._engine.now())
+            yield replace(action, surface=_surface(action), separation=peer.separation, submitted_at=self._engine.now())
         finally:
             if fresh:
                 with self._lock:
@@ -195,9 +221,29 @@ class Desk:
         if session_id is None:
             return None
         try:
-            return self._own(session_id, peer)
+            return self._acted(session_id, peer)
         except IntegrityError:
             return None  # nobody stands behind it: denied, and recorded as such
+
+    def _acted(self, session_id: str, peer: Peer) -> str:
+        """Return the id of a session in which this peer acts; raises `IntegrityError` for any other."""
+        return session_id if self._has_joined(session_id, peer) else self._own(session_id, peer)
+
+    def _has_joined(self, session_id: str, peer: Peer) -> bool:
+        with self._lock:
+            return (session_id, peer.name) in self._joined
+
+    def _acts(self, context: SessionContext, peer: Peer) -> bool:
+        return context.claims.peer == peer.name or self._has_joined(context.session_id, peer)
+
+    def _join(self, ask: wire.Join, peer: Peer, line: object) -> str:
+        del line
+        session = self._engine.join(ask.token)
+        with self._lock:
+            self._joined[session, peer.name] = None
+            while len(self._joined) > _SESSIONS:
+                self._joined.popitem(last=False)
+        return session
 
     def _open_session(self, ask: wire.OpenSession, peer: Peer, line: object) -> str:
         del line
@@ -220,6 +266,11 @@ class Desk:
         fact = decode_parameters(parameter_bytes({"name": ask.name, "value": ask.value, "source": ask.source}))
         self._engine.observe(self._own(ask.session, peer), **fact)
 
+    def _renew(self, ask: wire.Renew, peer: Peer, line: object) -> None:
+        del line
+        _must_be_small(ask.token)
+        self._engine.renew(self._own(ask.session, peer), ask.token)
+
     def _end(self, ask: wire.End, peer: Peer, line: object) -> None:
         del line
         self._engine.end(self._own(ask.session, peer))
@@ -229,7 +280,17 @@ class Desk:
     def _named(self, ask: wire.Named, peer: Peer, line: object) -> str | None:
         del line
         wait = self._engine.wait(ask.handle)
-        return wait.action.name if wait is not None and wait.given.context.claims.peer == peer.name else None
+        return wait.action.name if wait is not None and self._acts(wait.given.context, peer) else None
+
+    def _link(self, ask: wire.Link, peer: Peer, line: object) -> str | None:
+        own = self._named(wire.Named(handle=ask.handle), peer, line) is not None
+        return self._page.link(ask.handle, peer.name) if own and self._page is not None else None
+
+    def _open_page(self, ask: wire.OpenPage, peer: Peer, line: object) -> str | None:
+        del peer, line
+        if ask.handle is not None and self._engine.wait(ask.handle) is None:
+            raise InvalidAction(f"nothing named `{ask.handle[:64]}` waits")
+        return self._page.link(ask.handle, PEOPLE) if self._page is not None else None
 
     def _list_waits(self, ask: wire.ListWaits, peer: Peer, line: object) -> Any:
         """Return as many waits as fit into a frame."""
@@ -247,6 +308,11 @@ class Desk:
     def _settle(self, ask: wire.Settle, peer: Peer, line: object) -> None:
         del peer, line
         self._engine.settle(ask.action_id, happened=ask.happened, by=ask.by, reason=ask.reason)
+
+
+def _surface(action: Action) -> str:
+    """Return how an action reached the owner. Of what a caller says of it, only what speaks against it is kept."""
+    return f"socket:{action.surface}" if _INFERRED.fullmatch(action.surface) else "socket"
 
 
 def _must_be_small(*parts: object) -> None:

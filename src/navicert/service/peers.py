@@ -33,11 +33,11 @@ NEEDS: Final[dict[type[wire.Request], Right]] = {
         (
             wire.Decide, wire.Refuse, wire.Resume, wire.Redeem, wire.Complete, wire.Abandon, wire.Extend,
             wire.GuardsRepeats, wire.OpenSession, wire.Delegate, wire.Say, wire.Observe, wire.End, wire.LabelsOf,
-            wire.Named,
+            wire.Renew, wire.Named, wire.Link, wire.Offered, wire.Launch, wire.Join,
         ),
         Right.ACT,
     ),
-    **dict.fromkeys((wire.ListWaits, wire.ShowWait, wire.Answer), Right.ANSWER),
+    **dict.fromkeys((wire.ListWaits, wire.ShowWait, wire.Answer, wire.OpenPage), Right.ANSWER),
     **dict.fromkeys(
         (
             wire.ListApprovers, wire.ListStandings, wire.Subject, wire.Stop, wire.Restore, wire.Enrol, wire.Dismiss,

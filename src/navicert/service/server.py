@@ -26,9 +26,9 @@ from navicert.config import Config
 from navicert.engine.workings import safe
 from navicert.model.errors import IdentityError, InvalidAction, NavicertError, Unavailable
 from navicert.service import wire
-from navicert.service.desk import Desk
+from navicert.service.desk import Desk, Page
 from navicert.service.peers import Directory, Peer
-from navicert.service.sockets import listen_tcp, listen_unix, peer_at
+from navicert.service.sockets import listen_tcp, listen_unix, peer_at, shown_address
 
 MOST: Final = 256
 KEPT_FREE: Final = 32
@@ -67,12 +67,15 @@ class Line:
 
 
 class Owner:
-    """The resident owner of one deployment. `start` listens; `close` ends everything that it began."""
+    """The resident owner of one deployment. `start` listens; `close` ends everything that it began.
 
-    def __init__(self, deployment: Assembled, config: Config) -> None:
+    page: the approval page to which it makes links, where one is served.
+    """
+
+    def __init__(self, deployment: Assembled, config: Config, page: Page | None = None) -> None:
         self._deployment = deployment
         self._directory = Directory(config)
-        self._desk = Desk(deployment)
+        self._desk = Desk(deployment, page)
         self._config = config
         self.socket = deployment.home.folder / config.socket
         self.tcp: str | None = None
@@ -95,8 +98,7 @@ class Owner:
             self._token = _tcp_token(self._deployment.home.keys / TOKEN)
             tcp = listen_tcp(self._config.listen)
             self._listeners.append(tcp)
-            host, port = tcp.getsockname()[:2]
-            self.tcp = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            self.tcp = shown_address(tcp)
             self._spawn("accept-tcp", lambda: self._accept(tcp, local=False))
         self._spawn("sweep", self._sweep)
 

@@ -129,3 +129,9 @@ def tcp_address(text: str) -> tuple[str, int]:
             "127.0.0.1, and use a tunnel for other machines"
         )
     return host, int(port)
+
+
+def shown_address(sock: socket.socket) -> str:
+    """Return where a TCP socket listens, as `host:port`."""
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -17,7 +17,7 @@ import msgspec
 
 from navicert.engine.completing import Output
 from navicert.model import errors
-from navicert.model.action import Action
+from navicert.model.action import Action, ToolProfile
 from navicert.model.authority import Authority
 from navicert.model.decision import Denied, Permit, Suspended
 from navicert.model.errors import (
@@ -67,11 +67,19 @@ class Decide(Request, frozen=True):
 
 
 class Refuse(Request, frozen=True):
-    """Record a call that has no canonical form."""
+    """Record a call that is refused before it is judged. code: of `core.denial.BEFOREHAND`."""
 
     action: Action
     session: str | None
     why: str
+    code: str = "invalid_parameters"
+
+
+class Offered(Request, frozen=True):
+    """Return which tools may be shown to a session's principal. tools: by full name, each with its declared profile."""
+
+    session: str
+    tools: dict[str, ToolProfile | None]
 
 
 class Resume(Request, frozen=True):
@@ -131,6 +139,19 @@ class Delegate(Request, frozen=True):
     expires_at: int | None = None
 
 
+class Launch(Request, frozen=True):
+    """Return a token by which so many processes may act in a session of one's own, for a minute."""
+
+    session: str
+    uses: int = 1
+
+
+class Join(Request, frozen=True):
+    """Use a launch token; return the id of its session, in which this peer may act from now on."""
+
+    token: str
+
+
 class Say(Request, frozen=True):
     """Add later words of the user."""
 
@@ -145,6 +166,13 @@ class Observe(Request, frozen=True):
     name: str
     value: Json
     source: str
+
+
+class Renew(Request, frozen=True):
+    """Have a session go on under another token of the same human and agent."""
+
+    session: str
+    token: str
 
 
 class End(Request, frozen=True):
@@ -163,6 +191,18 @@ class Named(Request, frozen=True):
     """Return the tool name of a waiting action of one's own."""
 
     handle: str
+
+
+class Link(Request, frozen=True):
+    """Make a one-time address of the approval page, for a waiting action of one's own."""
+
+    handle: str
+
+
+class OpenPage(Request, frozen=True):
+    """Make a one-time address of the approval page: of any action that waits, or of the inbox."""
+
+    handle: str | None = None
 
 
 class ListWaits(Request, frozen=True):
@@ -309,9 +349,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 _REQUEST: Final = msgspec.json.Decoder(
-    Hello | Decide | Refuse | Resume | Redeem | Complete | Abandon | Extend | GuardsRepeats | OpenSession | Delegate
-    | Say | Observe | End | LabelsOf | Named | ListWaits | ShowWait | Answer | ListApprovers | ListStandings | Subject
-    | Stop | Restore | Enrol | Dismiss | Settle | Sweep
+    Hello | Decide | Refuse | Offered | Resume | Redeem | Complete | Abandon | Extend | GuardsRepeats | OpenSession
+    | Delegate | Launch | Join | Say | Observe | Renew | End | LabelsOf | Named | Link | OpenPage | ListWaits
+    | ShowWait | Answer | ListApprovers | ListStandings | Subject | Stop | Restore | Enrol | Dismiss | Settle | Sweep
 )  # fmt: skip
 _REPLY: Final = msgspec.json.Decoder(Reply)
 _ENCODE: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode

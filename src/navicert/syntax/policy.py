@@ -36,10 +36,10 @@ REQUESTER = "requester"
 
 _POLICY = (
     "policy", "version", "posture", "sticky", "confidence", "risk_limit", "organisation", "tools", "destinations",
-    "intents", "facts", "roles", "supervisors", "cascade", "rules",
+    "intents", "facts", "roles", "supervisors", "cascade", "withhold", "redact", "rules",
 )  # fmt: skip
 _ROLES = ("destination", "resource", "amount", "content")
-_TOOL = ("effect", *_ROLES, "categories", "accepts", "returns")
+_TOOL = ("effect", *_ROLES, "categories", "accepts", "returns", "withhold", "redact")
 _DESTINATION = ("at", "in", "matches", "accepts")
 _INTENT = ("tools", "accepts", "actions")
 _RULE = (
@@ -119,6 +119,8 @@ def _policy(file: Table) -> tuple[PolicySet, Spans]:
         destinations=_destinations(nodes["destinations"]) if "destinations" in nodes else (),
         intents=_intents(nodes["intents"]) if "intents" in nodes else (),
         risk_limit=words.integer(nodes["risk_limit"], "`risk_limit`", 0, MAX_RISK) if "risk_limit" in nodes else None,
+        withhold=_kept_back(nodes, "withhold") or (),
+        redact=_kept_back(nodes, "redact") or (),
     )
     return policy, Spans(rules=rule_places, tools=tool_places, keys=dict(_key_places(file)))
 
@@ -170,15 +172,27 @@ def _tool(name: str, node: Node) -> ToolProfile:
         content=roles["content"],
         returns=read_returns(nodes["returns"]) if "returns" in nodes else None,
         accepts=_limit(nodes["accepts"]) if "accepts" in nodes else None,
+        withhold=_kept_back(nodes, "withhold"),
+        redact=_kept_back(nodes, "redact"),
     )
+
+
+def _kept_back(nodes: Mapping[str, Node], key: str) -> tuple[str, ...] | None:
+    """Levels and categories to withhold, or categories to redact; an empty list lifts what the policy says for all."""
+    names = _categories(nodes[key], f"`{key}`") if key in nodes else None
+    for level in (name for name in names or () if key == "redact" and name in _LEVELS):
+        raise Fault(_entry(nodes[key], level), f"{shown(level)} is a level; name categories, or `withhold` it")
+    return names
 
 
 def _parameters(node: Node, what: str) -> tuple[str, ...]:
     return tuple(words.parameter(name, node.place) for name in words.names(node, what, words.MAX_PARAMETER))
 
 
-def _categories(node: Node) -> tuple[str, ...]:
-    return tuple(sorted(words.names(node, "`categories`")))
+def _categories(node: Node, what: str = "") -> tuple[str, ...]:
+    """Names, sorted. what: where an empty list may stand."""
+    none = what and isinstance(node, Items) and not node.nodes
+    return () if none else tuple(sorted(words.names(node, what or "`categories`")))
 
 
 def read_returns(node: Node) -> Labels:
@@ -193,11 +207,8 @@ def _limit(node: Node) -> Limit:
     if isinstance(node, Scalar):
         return Limit(level=words.choice(node, "`accepts`", _LEVELS))
     found = words.fields(node, "`accepts`", ("level", "categories"), ("level", "categories"))
-    named = found.nodes["categories"]
-    none = isinstance(named, Items) and not named.nodes
-    return Limit(
-        level=words.choice(found.nodes["level"], "`level`", _LEVELS), categories=() if none else _categories(named)
-    )
+    categories = _categories(found.nodes["categories"], "`categories`")
+    return Limit(level=words.choice(found.nodes["level"], "`level`", _LEVELS), categories=categories)
 
 
 def _destinations(node: Node) -> tuple[Destination, ...]:

@@ -50,6 +50,8 @@ _TOP: Final = {
     " an identity's scope is cut to what its roles may use together, and one without a listed role may use nothing",
     "supervisors": "people who approve what an agent of reduced authority does, and give it back; not `requester`",
     "cascade": "so many actions may hang on one another while they wait; one more is DENY (R4.f)",
+    "withhold": "results that carry one of these levels (or above) or categories are not released: see Results",
+    "redact": "what is found of these categories is blanked in results before they are released: see Results",
     "rules": "of the matching rules, those with the highest priority decide",
 }
 _OF_RULE: Final = {
@@ -121,6 +123,8 @@ def policy_schema() -> Schema:
         "roles": _map(_names(2 * words.MAX_ID, f"^(?:{policy._SCOPE.pattern})$")) | {"minProperties": 1},
         "supervisors": _names(words.MAX_ID),
         "cascade": _integer(1, policy.MAX_CASCADE),
+        "withhold": _kept_back(),
+        "redact": _kept_back(),
         "rules": rules,
     }
     return {
@@ -178,9 +182,12 @@ def _label(level: str) -> Schema:
     return _object(inner, (level, "categories"), (level,))
 
 
+def _kept_back() -> Schema:
+    return {"anyOf": [_names(words.MAX_ID), {"type": "array", "maxItems": 0}]}
+
+
 def _limit() -> Schema:
-    none: Schema = {"type": "array", "maxItems": 0}
-    inner = {"level": _choice(policy._LEVELS), "categories": {"anyOf": [_names(words.MAX_ID), none]}}
+    inner = {"level": _choice(policy._LEVELS), "categories": _kept_back()}
     return {"anyOf": [_choice(policy._LEVELS), _object(inner, ("level", "categories"), ("level", "categories"))]}
 
 
@@ -203,6 +210,7 @@ def _tool() -> Schema:
     inner["categories"] = _names(words.MAX_ID)
     inner["accepts"] = _limit()
     inner["returns"] = {"anyOf": [_choice(policy._LEVELS), _label("level")]}
+    inner["withhold"] = inner["redact"] = _kept_back()
     return _object(inner, policy._TOOL, ("effect",))
 
 

@@ -18,7 +18,18 @@ from navicert.model.identity import ActionIdentity, Claims, Delegation
 from navicert.model.receipt import Receipt
 from navicert.model.signals import Finding
 from navicert.model.value import Json
-from navicert.ports import Classifier, Clock, Detector, DisclosureKeys, IdentityVerifier, Journal, Signer, Ticket
+from navicert.ports import (
+    Classifier,
+    Clock,
+    Detector,
+    DisclosureKeys,
+    IdentityVerifier,
+    Journal,
+    Locator,
+    Signer,
+    Span,
+    Ticket,
+)
 
 _LONGEST_S: Final = 60.0
 _OK: Final = "ok"
@@ -201,6 +212,14 @@ class FaultyClassifier:
         """Return the finding."""
         finding: Finding = self._fault.through(lambda: self._inner.classify(text), text)
         return finding
+
+    def locate(self, text: str, *, glued: bool) -> Sequence[Span]:
+        """Return where it is; nowhere, where the one behind it cannot say."""
+        inner = self._inner
+        found: Sequence[Span] = self._fault.through(
+            lambda: inner.locate(text, glued=glued) if isinstance(inner, Locator) else (), text
+        )
+        return found
 
 
 class FaultyJournal:

@@ -22,6 +22,7 @@ from navicert.model.receipt import (
     AuthorityPart,
     DecisionPart,
     DeferralPart,
+    Execution,
     Receipt,
 )
 from navicert.model.suspension import Answer
@@ -36,6 +37,8 @@ METHODS: Final = frozenset(
 )  # fmt: skip
 """How a wait is resolved; those of `REFUSING` end in DENY."""
 REFUSING: Final = frozenset({"timeout", "denial", "dependency", "authority", "identity"})
+RELEASED: Final = frozenset({"redacted", "withheld"})
+"""What was done to a result of which not the whole was released."""
 STATES: Final = tuple(state.value for state in LADDER)
 """The words for authority, from full to none."""
 _RESULTS: Final = PERMITTING | WAITING | {"DENY"}
@@ -86,6 +89,8 @@ def check_form(receipt: Receipt, place: str) -> None:
         _check_wait(receipt, receipt.deferral, place)
     for item in receipt.approval or ():
         _check_approval(item, place)
+    if receipt.execution is not None:
+        _check_release(receipt.execution, place)
     if action is not None and decision is not None:
         _check_verdict(receipt, action, decision, place)
 
@@ -147,6 +152,16 @@ def _check_wait(receipt: Receipt, wait: DeferralPart, place: str) -> None:
         raise VerificationError("schema", f"{place}: `{wait.method}` is no way to resolve a wait")
     if wait.attempts is not None and wait.attempts < 0:
         raise VerificationError("schema", f"{place}: {wait.attempts} attempts")
+
+
+def _check_release(execution: Execution, place: str) -> None:
+    part = execution.released
+    if part is None:
+        return
+    if part.how not in RELEASED or not part.labels or tuple(sorted(set(part.labels))) != part.labels:
+        raise VerificationError("schema", f"{place}: `{part.how}` for {len(part.labels)} labels is no kind of release")
+    if part.how == "withheld" and (execution.level, execution.categories) != ("PUBLIC", ()):
+        raise VerificationError("schema", f"{place}: what was withheld has labelled nothing")
 
 
 def _check_approval(item: ApprovalPart, place: str) -> None:

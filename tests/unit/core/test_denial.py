@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import navicert
-from navicert.core.denial import REASON_CODES, contract, profile_to_paste
+from navicert.core.denial import BEFOREHAND, REASON_CODES, contract, profile_to_paste
 from navicert.model.action import Action, Effect
 from navicert.model.errors import ActionDenied, ActionSuspended, DenialKind
 from navicert.syntax import read_policy
@@ -19,7 +19,7 @@ SAID = r'(?:_deny|_?denied|forced|refusal)\(\s*(?:action, )?"(\w+)"|"(\w+_timeou
 CODES = [first or chosen for file in FILES for first, chosen in re.findall(SAID, file.read_text())]
 
 
-@pytest.mark.parametrize("code", sorted({*CODES, "rule", "posture", "authority_suspended"}))
+@pytest.mark.parametrize("code", sorted({*CODES, *BEFOREHAND, "rule", "posture", "authority_suspended"}))
 def test_every_code_that_a_refusal_can_have_has_a_kind_and_a_next_step(code: str) -> None:
     kind, following = contract(code)
 
@@ -31,7 +31,7 @@ def test_every_code_that_a_refusal_can_have_has_a_kind_and_a_next_step(code: str
 
 
 def test_the_codes_above_were_found() -> None:
-    deciding = {"unknown_tool", "out_of_scope", "engine_failed", "invalid_parameters", "no_session"}
+    deciding = {"unknown_tool", "out_of_scope", "engine_failed", "no_session"}
     waiting = {"approval_denied", "approval_timeout", "deferral_timeout", "no_wait", "wait_over", "cascade_limit"}
     assert deciding | waiting <= set(CODES)
 

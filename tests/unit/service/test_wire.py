@@ -184,6 +184,15 @@ def test_an_action_that_is_not_what_it_says_is_refused_before_it_is_judged(offic
     assert office.entries() == before
 
 
+def test_a_refusal_of_the_policy_is_not_a_callers_to_record(office, caller):
+    session, before = a_session(caller), office.entries()
+
+    for code in ("rule", "answered", ""):
+        said = caller.ask(do="refuse", why="x", code=code, action=plain_action(17), session=session)
+        assert said["error"]["type"] == "InvalidAction"
+    assert office.entries() == before
+
+
 def test_an_action_id_is_used_once(office, caller):
     session = a_session(caller)
     action = plain_action(11, "once")
@@ -192,7 +201,7 @@ def test_an_action_id_is_used_once(office, caller):
     for other in (action, {**plain_action(12, "other"), "action_id": action["action_id"]}):
         assert "another action" in caller.ask(do="decide", action=other, session=session)["error"]["message"]
     assert caller.ask(do="redeem", permit=permit) == {"ok": None}  # the first one's permit is what it was
-    assert caller.ask(do="complete", permit=permit, output={"text": "ok"}) == {"ok": {"level": 1}}
+    assert caller.ask(do="complete", permit=permit, output={"text": "ok"}) == {"ok": {"labels": {"level": 1}}}
 
 
 @pytest.mark.parametrize(
@@ -409,7 +418,7 @@ def test_a_result_that_does_not_fit_is_not_looked_at_and_counts_as_the_highest(o
         permit = engine.decide(an_action(engine, f"{len(text)}"), session)
         assert isinstance(permit, Permit)
         engine.redeem(permit)
-        labels = engine.complete(permit, Output(text=text, json=b'"x"'))
+        labels = engine.complete(permit, Output(text=text, json=b'"x"')).labels
         if expected is WORST:
             assert labels == WORST
         else:

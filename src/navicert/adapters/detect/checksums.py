@@ -86,6 +86,11 @@ def iban(text: str) -> bool:
     return int("".join(str(int(character, 36)) for character in turned)) % 97 == 1
 
 
+def iban_length(country: str) -> int:
+    """Return how many characters an IBAN of this country has, 0 where it has none."""
+    return _IBAN_LENGTHS.get(country, 0)
+
+
 def ssn(digits: str) -> bool:
     """Tell whether the nine digits can be a US social security number; two that advertisements spoiled cannot."""
     area, group, serial = digits[:3], digits[3:5], digits[5:]

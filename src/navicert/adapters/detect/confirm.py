@@ -30,8 +30,12 @@ class Match(Protocol):
         """Return where it starts and ends."""
         ...
 
-    def start(self) -> int:
-        """Return where it starts."""
+    def start(self, number: int = 0, /) -> int:
+        """Return where a group starts."""
+        ...
+
+    def end(self, number: int = 0, /) -> int:
+        """Return where a group ends."""
         ...
 
 
@@ -42,12 +46,18 @@ class Pattern(Protocol):
         """Return the first candidate at or after `pos`."""
         ...
 
+    def match(self, data: bytes, pos: int = 0, /) -> Match | None:
+        """Return the candidate that starts at `pos`."""
+        ...
+
     def finditer(self, data: bytes, /) -> Iterator[Match]:
         """Return the candidates, none overlapping another."""
         ...
 
 
 Confirm = Callable[[bytes, Match], bool]
+Reach = Callable[[bytes, int, int], int]
+"""From the start and end of what was matched to where the secret ends."""
 
 
 def compiled(pattern: bytes) -> Pattern:
@@ -173,6 +183,27 @@ def is_iban(data: bytes, match: Match) -> bool:
     """Tell whether an IBAN starts here."""
     start = match.start()
     return checksums.iban(_bare(data[start : start + 48]))
+
+
+def iban_reach(data: bytes, start: int, end: int) -> int:
+    """Return where the IBAN ends that starts there: as many letters and digits as its country has."""
+    left = checksums.iban_length(_text(data[start : start + 2]))
+    for place in range(start, min(len(data), start + 64)):
+        left -= data[place] in _WORD_CHARACTERS
+        if left == 0:
+            return max(end, place + 1)
+    return end
+
+
+def reach(pattern: bytes) -> Reach:
+    """Return what has a secret go on for as long as this matches: rules look for the least that a secret is."""
+    more = compiled(pattern)
+
+    def ends(data: bytes, start: int, end: int) -> int:  # noqa: ARG001
+        found = more.match(data, end)
+        return found.end() if found is not None else end
+
+    return ends
 
 
 def is_card(data: bytes, match: Match) -> bool:

@@ -63,7 +63,11 @@ def unspaced(data: bytes) -> Iterator[bytes]:
 
 def decoded(data: bytes) -> bytes:
     """Return the text in the base64 and hex of `data`, a part a line; raises `TooMuch` beyond `DECODED_LIMIT`."""
-    parts: list[bytes] = []
+    return b"\n".join(part for _, part in runs(data))
+
+
+def runs(data: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
+    """Yield each text in the base64 and hex of `data`, with where it stands; raises `TooMuch` as `decoded`."""
     left = DECODED_LIMIT
     for match in _runs.finditer(data):
         run = match.group().replace(b"\\r", b"").replace(b"\\n", b"").translate(None, b"\r\n")
@@ -72,8 +76,7 @@ def decoded(data: bytes) -> bytes:
             left -= len(part)
             if left < 0:
                 raise TooMuch
-            parts.append(part)
-    return b"\n".join(parts)
+            yield match.span(), part
 
 
 def _from_hex(run: bytes) -> Iterator[bytes]:

@@ -7,7 +7,7 @@
   are decoded once; tokens whose form is proof are also found in rot13, spaced out, and split over two parameters.
 * What cannot be looked at is not clean: binary, oversized, or hiding more encoded text than is decoded gives
   `looked=False`, and then counts as highest (R2.c).
-* Nothing that was found leaves this module: a finding names categories, never values.
+* Nothing that was found leaves this module: a finding names categories, and a span places, never values.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import functools
 import threading
 import unicodedata
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Protocol, cast
 
 import re2
 
 from navicert.adapters.detect import disguises
-from navicert.adapters.detect.confirm import Pattern, compiled, options
+from navicert.adapters.detect.confirm import Match, Pattern, compiled, options
 from navicert.adapters.detect.rules import ADDRESSING, CREDENTIAL, LEVELS, RULES, Rule
 from navicert.model.action import Action
 from navicert.model.context import SessionContext
@@ -30,14 +32,22 @@ from navicert.model.errors import Unavailable
 from navicert.model.labels import NOTHING, Labels
 from navicert.model.signals import Finding
 from navicert.model.value import Json
+from navicert.ports import Span
 
 TEXT_LIMIT = 256 * 1024
 """Bytes of UTF-8 that are looked at; more is `looked=False`."""
+
+PLACES_LIMIT = 8192
+"""So many places are located in one text; each costs far more than knowing that there is one."""
 
 _UNPRINTABLE_SHARE = 10
 """Per cent of unprintable characters beyond which a text is binary."""
 
 _CONTROLS = bytes(each for each in range(32) if each not in b"\t\n\r\f\v\b\x1b") + b"\x7f"
+
+
+_Place = tuple[int, int, int, int, tuple[str, ...]]
+"""In bytes: begins, start, end, least (`ports.Span`), and the categories."""
 
 
 class _Set(Protocol):
@@ -72,6 +82,24 @@ class _Engine:
             for hit in _hits(self._tokens, data):
                 self._confirm(self._token_places[hit], data, found)
 
+    def places(self, data: bytes, *, tokens: bool) -> Iterator[_Place]:
+        """Yield where it is what `look` finds, by the same rules; of disguises, base64 and hex. tokens: those alone."""
+        together, numbers = (self._tokens, self._token_places) if tokens else (self._first, range(len(RULES)))
+        for hit in _hits(together, data):
+            if not tokens and hit in self._disguises:
+                continue
+            rule, exact, end = RULES[numbers[hit]], self._exact[numbers[hit]], 0
+            for match in _matches(rule, exact, data):
+                start, least = match.start(rule.value), match.end(rule.value)
+                if least > end:  # else it lies in the one before; so that nothing is gone over again and again
+                    end = rule.reach(data, start, least) if rule.reach else least
+                    yield match.start(), start, end, least, rule.categories
+        for (start, end), text in () if tokens else disguises.runs(data):
+            found: set[str] = set()
+            self._look_at(text, found, frozenset())
+            if found:
+                yield start, start, end, end, tuple(found)
+
     def _look_at(self, data: bytes, found: set[str], skip: frozenset[str]) -> set[str]:
         worn = set()
         for hit in _hits(self._first, data):
@@ -104,16 +132,21 @@ def _hits(together: _Set, data: bytes) -> list[int]:
 
 
 def _confirmed(rule: Rule, exact: Pattern, data: bytes) -> bool:
-    if rule.confirm is None:
-        return exact.search(data) is not None
+    return next(_matches(rule, exact, data), None) is not None
+
+
+def _matches(rule: Rule, exact: Pattern, data: bytes) -> Iterator[Match]:
     if not rule.again:
-        return any(rule.confirm(data, match) for match in exact.finditer(data))
-    match = exact.search(data)
-    while match is not None:
-        if rule.confirm(data, match):
-            return True
-        match = exact.search(data, match.start() + 1)
-    return False
+        for match in exact.finditer(data):
+            if rule.confirm is None or rule.confirm(data, match):
+                yield match
+        return
+    found = exact.search(data)
+    while found is not None:
+        confirmed = rule.confirm is None or rule.confirm(data, found)
+        if confirmed:
+            yield found
+        found = exact.search(data, found.end() if confirmed else found.start() + 1)
 
 
 def _bytes(text: str) -> bytes | None:
@@ -172,7 +205,10 @@ def _labels(found: Iterable[str]) -> Labels:
 
 
 class PatternClassifier:
-    """A `Classifier`: labels the text of a result. Clean text gives `NOTHING`, which is a classification (R2.b)."""
+    """A `Classifier`: labels the text of a result. Clean text gives `NOTHING`, which is a classification (R2.b).
+
+    A `Locator` too, for whoever redacts: by the same rules. Of what is in disguise it locates base64 and hex.
+    """
 
     name = "patterns"
     inline = True
@@ -181,6 +217,35 @@ class PatternClassifier:
         """Return the labels of what is found; `looked=False` for binary or oversized text."""
         found = _found(text)
         return Finding(looked=False) if found is None else Finding(labels=_labels(found))
+
+    def locate(self, text: str, *, glued: bool) -> list[Span]:
+        """Return where it is what is found. glued: tokens only.
+
+        Raises `Unavailable` for binary or oversized text, and for more than `PLACES_LIMIT` places.
+        """
+        data = _bytes(text)
+        if data is None:
+            raise Unavailable("patterns: the text is binary or too long")
+        try:
+            found = [*islice(_engine().places(data, tokens=glued), PLACES_LIMIT + 1)]
+        except disguises.TooMuch:
+            raise Unavailable("patterns: more is encoded in the text than is decoded") from None
+        if len(found) > PLACES_LIMIT:
+            raise Unavailable(f"patterns: there is something to redact in more than {PLACES_LIMIT} places")
+        place, labels = _characters(text, data), {category: _labels((category,)) for category in LEVELS}
+        return [
+            Span(place(begins, 0), place(start, 0), place(end, 1), place(least, 1), labels[category])
+            for begins, start, end, least, categories in found
+            for category in categories
+        ]
+
+
+def _characters(text: str, data: bytes) -> Callable[[int, int], int]:
+    """Return what tells the character of a byte: the one it is in; with 1, the next, unless it is the first byte."""
+    if len(text) == len(data):
+        return lambda place, _: place
+    starts = [place for place, byte in enumerate(data) if byte & 0xC0 != 0x80]
+    return lambda place, after: bisect_left(starts, place) if after else bisect_right(starts, place) - 1
 
 
 class ParameterPatterns:

@@ -33,7 +33,8 @@ class Rule(NamedTuple):
     exact: finds the candidates; `confirm(data, match)` has the last word. trigger: necessary for `exact`, and cheap;
     empty where `exact` is cheap itself. again: look once more inside a candidate that was not confirmed (only where
     candidates are short, or time would grow with the square). distinctive: the form alone is proof, so that it is
-    looked for in the wilder disguises too.
+    looked for in the wilder disguises too. value: the group that is the secret, where the rest only says what it is.
+    reach: how far it goes beyond what `exact` needs to see.
     """
 
     name: str
@@ -43,10 +44,24 @@ class Rule(NamedTuple):
     trigger: bytes = b""
     again: bool = False
     distinctive: bool = False
+    value: int = 0
+    reach: confirm.Reach | None = None
 
 
-def _token(name: str, exact: bytes, check: confirm.Confirm | None = None, *, trigger: bytes = b"") -> Rule:
-    return Rule(name, (CREDENTIAL,), exact, check, trigger=trigger, distinctive=True)
+_to_the_end = confirm.reach(rb"[A-Za-z0-9_.~+/=-]*")
+_of_value = confirm.reach(rb"[^\s\"\x27\x60,;<>&\\]*")
+_of_key = confirm.reach(rb"[\s\S]*?-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|[\s\S]*")
+
+
+def _token(
+    name: str,
+    exact: bytes,
+    check: confirm.Confirm | None = None,
+    *,
+    trigger: bytes = b"",
+    reach: confirm.Reach = _to_the_end,
+) -> Rule:
+    return Rule(name, (CREDENTIAL,), exact, check, trigger=trigger, distinctive=True, reach=reach)
 
 
 _SECRET_NAMES = (
@@ -76,8 +91,9 @@ RULES: tuple[Rule, ...] = (
         rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:\\[nr]|[\s\"\x27+,>|]){0,40}"
         rb"(?:(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash)[\s\S]{0,240}?)?[A-Za-z0-9+/]{24}",
         trigger=rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY",
+        reach=_of_key,
     ),
-    _token("putty-key", rb"PuTTY-User-Key-File-[0-9]"),
+    _token("putty-key", rb"PuTTY-User-Key-File-[0-9]", reach=confirm.reach(rb"[\s\S]*")),
     _token("age-key", rb"AGE-SECRET-KEY-1[0-9A-Z]{58}", trigger=rb"AGE-SECRET-KEY-1"),
     _token("aws-key", rb"A(?:KI|SI)A[A-Z2-7]{16}"),
     _token(
@@ -117,6 +133,7 @@ RULES: tuple[Rule, ...] = (
         "password-hash",
         rb"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}|\$[56y]\$[./A-Za-z0-9=$]{1,60}\$[./A-Za-z0-9]{40}|\$argon2id?\$v=",
         trigger=rb"\$(?:2[aby]|[56y]|argon2id?)\$",
+        reach=confirm.reach(rb"[A-Za-z0-9./$=,+]*"),
     ),
     _token(
         "jwt",
@@ -124,13 +141,21 @@ RULES: tuple[Rule, ...] = (
         confirm.is_jwt,
         trigger=rb"e(?:yJ|yA|wo|wk)[A-Za-z0-9_-]{5,}\.",
     ),
-    Rule("jwk", (CREDENTIAL,), rb"\"d\\?\"\s*:\s*\\?\"[A-Za-z0-9_-]{40}", trigger=rb"\"kty\\?\""),
+    Rule(
+        "jwk",
+        (CREDENTIAL,),
+        rb"\"d\\?\"\s*:\s*\\?\"([A-Za-z0-9_-]{40})",
+        trigger=rb"\"kty\\?\"",
+        value=1,
+        reach=_to_the_end,
+    ),
     Rule(
         "connection",
         (CREDENTIAL,),
         rb"://([^\s:/@\"\x27<>]{0,64}):([^\s@/\"\x27<>]{3,128})@[A-Za-z0-9\[]",
         confirm.is_connection,
         trigger=rb"://[^\s:/@\"\x27<>]*:[^\s@/\"\x27<>]+@",
+        value=2,
     ),
     Rule(
         "assigned",
@@ -138,6 +163,8 @@ RULES: tuple[Rule, ...] = (
         rb"(?i)([\w.-]{0,32})(" + _SECRET_NAMES + rb")" + _ASSIGNED + rb"([^\s\"\x27\x60,;<>&\\]{8,200})",
         confirm.is_assigned,
         trigger=rb"(?i)(?:" + _SECRET_NAMES + rb")" + _ASSIGNED + rb"[^\s\"\x27\x60,;<>&\\]{4}",
+        value=3,
+        reach=_of_value,
     ),
     Rule(
         "option",
@@ -145,6 +172,8 @@ RULES: tuple[Rule, ...] = (
         rb"(?i)--(?:[a-z]+-)?(?:password|passphrase|token|secret|api-key)[ =][\"\x27]?([^\s\"\x27]{8,200})",
         confirm.is_borne,
         trigger=rb"(?i)--(?:[a-z]+-)?(?:password|passphrase|token|secret|api-key)[ =]",
+        value=1,
+        reach=confirm.reach(rb"[^\s\"\x27]*"),
     ),
     Rule(
         "bearer",
@@ -152,12 +181,14 @@ RULES: tuple[Rule, ...] = (
         rb"(?i)(?:bearer|basic|authorization:? token)[ :]{1,2}([A-Za-z0-9._~+/=-]{16,})",
         confirm.is_borne,
         trigger=rb"(?i)(?:bearer|basic|authorization:? token)[ :]{1,2}[A-Za-z0-9._~+/=-]{8}",
+        value=1,
     ),
     Rule(
         "medical-record",
         (PHI,),
         rb"(?i)" + _RECORD + rb"(?:[ _-]?(?:no|nr|number|id))?[^0-9A-Za-z\n]{1,6}(?:is )?[A-Z]{0,3}-?[0-9]{5,10}",
         trigger=rb"(?i)" + _RECORD,
+        reach=confirm.reach(rb"[0-9A-Za-z]*"),
     ),
     Rule(
         "icd-10",
@@ -167,7 +198,14 @@ RULES: tuple[Rule, ...] = (
         confirm.is_icd,
         trigger=rb"\b[A-TV-Z][0-9][0-9AB]\.[0-9A-TV-Z]|(?i:\bicd)",
     ),
-    Rule("iban", (PII, FINANCIAL), rb"[A-Z]{2}[0-9]{2}[ -]?[A-Z0-9]{4}[ -]?[A-Z0-9]{4}", confirm.is_iban, again=True),
+    Rule(
+        "iban",
+        (PII, FINANCIAL),
+        rb"[A-Z]{2}[0-9]{2}[ -]?[A-Z0-9]{4}[ -]?[A-Z0-9]{4}",
+        confirm.is_iban,
+        again=True,
+        reach=confirm.iban_reach,
+    ),
     Rule("card", (FINANCIAL,), rb"[0-9](?:[ -]?[0-9]){12,}", confirm.is_card, trigger=rb"[0-9](?:[ -]?[0-9]){12}"),
     Rule(
         "email",
@@ -190,6 +228,7 @@ RULES: tuple[Rule, ...] = (
         rb"(?i)" + _PHONE_WORD + rb"(\(?[0-9][0-9 ().-]{7,18}[0-9])",
         confirm.is_phone_at_home,
         trigger=rb"(?i)" + _PHONE_WORD + rb"\(?[0-9]",
+        value=1,
     ),
     Rule(
         "ssn",
@@ -207,6 +246,7 @@ RULES: tuple[Rule, ...] = (
         + rb"(?:[ _-]?(?:no|number|nr|num|id))?[^0-9A-Za-z\n]{1,6}(?:is )?([0-9A-Z][0-9A-Z .-]{4,14}[0-9A-Z])",
         confirm.is_numbered,
         trigger=rb"(?i)\b" + _NUMBERED,
+        value=2,
     ),
     Rule("cpf", (PII,), rb"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}", confirm.by(checksums.cpf)),
     Rule(

@@ -44,7 +44,9 @@ class Reader:
         found: dict[str, tuple[Any, int]] = {}
         with self._lock, _as_unavailable():
             # one snapshot, so that a session is compared with the receipts that belong to it
-            self._connection.execute("BEGIN")
+            alone = len(keys) == 1 and not keys[0].startswith("session/")
+            if not alone:
+                self._connection.execute("BEGIN")
             try:
                 for key in keys:
                     row = self._connection.execute("SELECT version, value FROM row WHERE key = ?", (key,)).fetchone()
@@ -53,7 +55,8 @@ class Reader:
                         if key.startswith("session/"):
                             self._check_session(found[key][0])
             finally:
-                self._connection.execute("COMMIT")
+                if not alone:
+                    self._connection.execute("COMMIT")
         return found
 
     def keys(self, prefix: str) -> list[str]:

@@ -17,9 +17,10 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import Condition, Lock, Thread
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import Any, Final
 
@@ -59,10 +60,12 @@ class SqliteJournal:
         self._clock = clock
         self._queue: deque[SqliteTicket] = deque()
         self._lead = Lock()
-        self._wake = Condition(Lock())
+        self._bell: SimpleQueue[None] = SimpleQueue()
         self._nudged = False
-        self._armed = False
+        self._due: float | None = None
+        self._dozing = False
         self._closing = False
+        self._ending = Lock()
         self._inline = signer.inline and keys.inline
         self._pid = os.getpid()
         self._versions: dict[str, int] = {}
@@ -114,10 +117,11 @@ class SqliteJournal:
             raise Unavailable("the journal is closed; open a new guard")
         ticket = SqliteTicket(self, commit)
         self._queue.append(ticket)
-        if lazy and not self._armed:
-            with self._wake:
-                self._armed = True
-                self._wake.notify()
+        if lazy:
+            if self._due is None:
+                self._due = monotonic() + LINGER_S
+            if self._dozing:
+                self._bell.put(None)
         return ticket
 
     def press(self, ticket: SqliteTicket, timeout: float) -> None:
@@ -137,9 +141,8 @@ class SqliteJournal:
 
     def nudge(self) -> None:
         """Have the journal's own thread commit what is queued."""
-        with self._wake:
-            self._nudged = True
-            self._wake.notify()
+        self._nudged = True
+        self._bell.put(None)
 
     def purge(self, *, before: int) -> int:
         """Delete the context of sessions that ended, or were left, before `before` (microseconds); return how many.
@@ -168,11 +171,11 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Make what is queued durable, and let go of the files."""
-        with self._wake:
+        with self._ending:
             if self._closing:
                 return
             self._closing = True
-            self._wake.notify()
+        self._bell.put(None)
         if os.getpid() == self._pid:
             self._thread.join(timeout=30)
         self._reader.close()
@@ -188,17 +191,32 @@ class SqliteJournal:
     def _pump(self) -> None:
         """The journal's own thread."""
         while True:
-            with self._wake:
-                while not (self._nudged or self._armed or self._closing):
-                    self._wake.wait()
-                if not (self._nudged or self._closing):
-                    self._wake.wait(LINGER_S)
-                self._nudged = False
-                self._armed = False
+            self._rest()
+            self._nudged = False
+            self._due = None
             with self._lead:
                 self._serve(monotonic() + BUSY_S)
             if self._closing and not self._queue:
                 return
+
+    def _rest(self) -> None:
+        """Wait until something is to be committed.
+
+        For a while after each commit it looks by itself, so that the outcome of what was permitted wakes nobody.
+        """
+        end = monotonic() + LINGER_S
+        while not (self._nudged or self._closing):
+            left = (self._due or end) - monotonic()
+            if left > 0:
+                with suppress(Empty):
+                    self._bell.get(timeout=left)
+            elif self._due is not None:
+                return
+            else:
+                self._dozing = True  # first this, then the look: `enqueue` does it the other way round
+                if self._due is None:
+                    self._bell.get()
+                self._dozing = False
 
     def _serve(self, end: float) -> None:
         """Commit everything that is queued. Under the lead."""
