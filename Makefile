@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= navicert-demo
 
-.PHONY: help quickstart test lint format bench bench-publish lock clean
+.PHONY: help quickstart test lint format bench bench-gateway bench-publish lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -28,6 +28,9 @@ format: $(VENV)/.dev ## rewrite the code in house format
 
 bench: $(VENV)/.dev ## run every benchmark in bench/, about ten minutes (ARGS=--quick shows only that they run)
 	@$(BIN)/python bench/run.py $(ARGS)
+
+bench-gateway: $(VENV)/.dev ## the gateway beside a proxy framework in one run, about five minutes; nothing of it is kept
+	@PYTHONPATH=src $(BIN)/python bench/bench_gateway.py --proxy $(ARGS)
 
 bench-publish: $(VENV)/.dev ## copy the last run into docs/reference/speed/
 	@$(BIN)/python bench/run.py --publish

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness import BENCH, ROOT, US, Bench, environment, folder, number, places, say, spread
+from harness import BENCH, ROOT, US, Bench, environment, folder, made_venv, number, places, spread
 
 VENV = ROOT / ".bench-venv"
 LOCK = BENCH / "peer.txt"
@@ -40,7 +40,7 @@ DOES = [
 
 def main() -> None:
     bench = Bench("peer", __doc__)
-    reason = prepared(bench)
+    reason = made_venv(VENV, LOCK, quick=bench.quick)
     if reason:
         bench.skip("*", reason)
         bench.finish()
@@ -176,43 +176,6 @@ def worker(python: str, script: str, made: Path) -> Iterator[Worker]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def prepared(bench: Bench) -> str:
-    """Make .bench-venv where it is missing; return why the peer cannot be measured, or nothing."""
-    python = VENV / "bin" / "python"
-    stamp = VENV / ".lock"
-    wanted = LOCK.read_text(encoding="utf-8")
-    if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-        return ""
-    if bench.quick:
-        return "a quick run installs nothing, and .bench-venv is not there; `make bench` makes it"
-    say(f"making {VENV.name} (once)")
-    commands = [
-        [sys.executable, "-m", "venv", "--clear", str(VENV)],
-        [
-            str(python),
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "install",
-            "--quiet",
-            "--require-hashes",
-            "-r",
-            str(LOCK),
-        ],
-    ]
-    for command in commands:
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return f"{VENV.name} could not be made: {error}"
-        if done.returncode:
-            last = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()[-1:]
-            return f"{VENV.name} could not be made: {' '.join(last)[:300]}"
-    (VENV / ".gitignore").write_text("*\n", encoding="utf-8")
-    stamp.write_text(wanted, encoding="utf-8")
-    return ""
 
 
 if __name__ == "__main__":

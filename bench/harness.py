@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -63,11 +64,15 @@ def at_least(bound: float) -> Target:
 class Bench:
     """One benchmark script: its options, its figures, what it left out."""
 
-    def __init__(self, name: str, about: str) -> None:
+    def __init__(self, name: str, about: str, **flags: str) -> None:
+        """flags: further options that are on or off, each with its help; what was given stands in `flags`."""
         parser = argparse.ArgumentParser(description=about)
         parser.add_argument("--quick", action="store_true", help="tiny counts: shows that it runs, not how fast it is")
         parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
+        for flag, help_ in flags.items():
+            parser.add_argument(f"--{flag}", action="store_true", help=help_)
         options = parser.parse_args()
+        self.flags = {flag: bool(getattr(options, flag)) for flag in flags}
         self.name = name
         self.quick: bool = options.quick
         self._json: Path | None = options.json
@@ -195,6 +200,35 @@ def environment() -> dict[str, str]:
     """Return the environment of a child, in which `navicert` is the one of this source tree."""
     paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}
+
+
+def cpu_of(process: int) -> float:
+    """Return the seconds of CPU that another process has used, all its threads, user and system."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def made_venv(folder: Path, lock: Path, *, quick: bool) -> str:
+    """Make an environment from a lock where it is missing; return why it cannot be used, or nothing."""
+    python, stamp = folder / "bin" / "python", folder / ".lock"
+    wanted = lock.read_text(encoding="utf-8")
+    if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return ""
+    if quick:
+        return f"a quick run installs nothing, and {folder.name} is not there; `make bench` makes it"
+    say(f"making {folder.name} (once)")
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes"]
+    for command in ([sys.executable, "-m", "venv", "--clear", str(folder)], [*pip, "-r", str(lock)]):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{folder.name} could not be made: {error}"
+        if done.returncode:
+            last = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()[-1:]
+            return f"{folder.name} could not be made: {' '.join(last)[:300]}"
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    stamp.write_text(wanted, encoding="utf-8")
+    return ""
 
 
 def number(value: float) -> str:

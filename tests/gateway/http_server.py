@@ -34,6 +34,7 @@ TOOLS = [
     for name in ("read_note", "write_note", "delete_note")
 ]
 sessions: dict[str, asyncio.Queue[dict[str, Any]]] = {}
+RESUMED: dict[str, dict[str, Any]] = {}
 answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
 
@@ -49,7 +50,8 @@ def note(**what: Any) -> None:
 
 def result(method: str, params: dict[str, Any], *, stateless: bool) -> dict[str, Any]:
     more = {"resultType": "complete"} if stateless else {}
-    me = {"capabilities": {"tools": {"listChanged": True}}, "serverInfo": {"name": "http", "version": "1"}}
+    able = {"tools": {"listChanged": True}, "prompts": {}}
+    me = {"capabilities": able, "serverInfo": {"name": "http", "version": "1"}}
     if method == "initialize" and not stateless:
         return {"protocolVersion": "2025-11-25", **me, "instructions": "be kind"}
     if method == "server/discover" and stateless:
@@ -65,7 +67,9 @@ def result(method: str, params: dict[str, Any], *, stateless: bool) -> dict[str,
         return {"contents": [{"uri": params["uri"], "text": "what it says"}], **more}
     if method == "prompts/get":
         return {"messages": [], **more}
-    if method in {"resources/list", "prompts/list", "ping"}:
+    if method == "prompts/list":
+        return {"prompts": [{"name": "hello"}], **more}
+    if method in {"resources/list", "ping"}:
         return {method.partition("/")[0]: [], **more}
     raise KeyError(method)
 
@@ -164,6 +168,10 @@ async def streamed(request: web.Request, id_: Any, answer: dict[str, Any], how: 
     progress = {"progressToken": 1, "progress": 1}
     await say({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress}, "\n")
     await say({"jsonrpc": "2.0", "method": "notifications/unheard_of", "params": {}})
+    if how == "stream to take up":
+        RESUMED["7"] = answer
+        await stream.write(b"retry: 10\nid: 7\ndata:\n\n")
+        return stream
     if how == "stream that breaks":
         assert request.transport is not None
         request.transport.close()
@@ -181,6 +189,12 @@ async def streamed(request: web.Request, id_: Any, answer: dict[str, Any], how: 
 
 async def get(request: web.Request) -> web.StreamResponse:
     note(http="GET", headers=[list(each) for each in request.headers.items()])
+    resumed = RESUMED.pop(request.headers.get("Last-Event-Id", ""), None)
+    if resumed is not None:
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        await stream.write(f"id: 8\ndata: {json.dumps(resumed)}\n\n".encode())
+        return stream
     if mode() == "mute":
         return web.Response(status=405)
     stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

@@ -16,12 +16,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from faults.owners import a_home
+from faults.support import eventually
 from gateway.peers import listening
 from gateway.wire import PATIENCE_S, House
 from navicert.gateway.look import look
@@ -54,15 +55,21 @@ ASKING = """\
 
 
 class WebHouse(House):
-    """A home with the server `notes`, reached at an address. headers: our credentials there."""
+    """A home with the server `notes`, reached at an address. headers: our credentials there. server: its script."""
 
     def __init__(
-        self, folder: Path, *, policy: str = POLICY, headers: dict[str, str] | None = None, **fields: Any
+        self,
+        folder: Path,
+        *,
+        policy: str = POLICY,
+        headers: dict[str, str] | None = None,
+        server: Path = SERVER,
+        **fields: Any,
     ) -> None:
         self.folder = folder
         self.server_folder = folder / "server"
         self.server_folder.mkdir(parents=True)
-        command = [sys.executable, str(SERVER), str(self.server_folder)]
+        command = [sys.executable, str(server), str(self.server_folder), "http"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.url = f"http://127.0.0.1:{self.process.stdout.readline().strip()}/mcp"
         self.home = a_home(folder / "home", policy=policy, **fields)
@@ -90,9 +97,11 @@ class WebHouse(House):
         return (self.home.keys / "mcp.token").read_text().strip()
 
     @contextmanager
-    def gateway(self, *words: str) -> Iterator[Gateway]:
-        command = [sys.executable, "-m", "navicert", "--home", str(self.home.folder)]
-        command += ["mcp", "notes", "--listen", "127.0.0.1:0", *words]
+    def gateway(
+        self, *words: str, listen: str = "127.0.0.1:0", program: tuple[str, ...] = ("-m", "navicert")
+    ) -> Iterator[Gateway]:
+        command = [sys.executable, *program, "--home", str(self.home.folder)]
+        command += ["mcp", "notes", "--listen", listen, *words]
         ready = re.compile(r"serving http://127\.0\.0\.1:(\d+)/mcp")
         with listening(command, ready) as port:
             yield Gateway(self, int(port))
@@ -142,6 +151,17 @@ class Gateway:
 
     def sends(self, body: Any, *, http_method: str = "POST", path: str = "/mcp", **headers: str | None) -> Reply:
         """Send one HTTP request. headers: beside the usual ones, with `_` for `-`; None leaves one out."""
+        return Reply(self._sent(body, http_method, path, headers))
+
+    def leaves(self, body: Any, when: Callable[[], object], **headers: str | None) -> None:
+        """Send a request, and hang up without having read anything, once something has come about."""
+        connection = self._sent(body, "POST", "/mcp", headers)
+        eventually(when, PATIENCE_S)
+        connection.close()
+
+    def _sent(
+        self, body: Any, http_method: str, path: str, headers: dict[str, str | None]
+    ) -> http.client.HTTPConnection:
         token = self.house.token if (self.house.home.keys / "mcp.token").exists() else ""
         whole: dict[str, str | None] = {
             "Authorization": f"Bearer {token}", "Content-Type": "application/json",
@@ -157,7 +177,7 @@ class Gateway:
                 connection.putheader(name, value)
         connection.putheader("Content-Length", str(len(data)))
         connection.endheaders(data)
-        return Reply(connection)
+        return connection
 
     # 2026-07-28
 

@@ -94,6 +94,31 @@ def everything_http() -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def authorization(keys: dict[str, Any], lasting_s: int = 300) -> Iterator[str]:
+    """Run an authorization server (npm `oidc-provider`) on the loopback; yield its issuer.
+
+    keys: its private keys, a JWK set. lasting_s: for how long its tokens are good.
+    """
+    command = [_peer("node"), str(HERE / "authorization_server.mjs"), _peer("npm", "node_modules")]
+    env = {"KEYS": json.dumps(keys), "LASTING": str(lasting_s)}
+    with listening(command, re.compile(r"listening on port (\d+)"), env=env) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def signed_in(url: str, *more: str, mode: str | None = "auto") -> dict[str, Any]:
+    """Have the official client sign in and call `read_note`; return what `signing_client.py` prints.
+
+    mode: as in `client`; None: version 1 of the client. more: `refresh`.
+    """
+    python = _peer("python" if mode is not None else "legacy", "bin", "python")
+    words = [python, str(HERE / "signing_client.py"), url, mode or "", *more]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@contextlib.contextmanager
 def listening(
     command: list[str], ready: re.Pattern[str], cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> Iterator[str]:

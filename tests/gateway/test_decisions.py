@@ -12,8 +12,9 @@ import navicert
 from faults.support import contexts, eventually
 from gateway.wire import POLICY, House, houses, text_of
 from navicert.model.errors import NavicertError
-from navicert.model.identity import Claims
 from navicert.model.suspension import Answer
+from navicert.testing import open_bench
+from navicert.testing.clock import FrozenClock
 
 
 @pytest.fixture
@@ -199,26 +200,58 @@ def test_a_call_that_lacks_a_fact_runs_when_the_fact_is_there(house, up):
     assert home.judged()[0][1] == "DEFER"
 
 
-def test_a_session_of_the_application_is_the_one_that_is_judged(house):
+def called(home, **env):
+    """Launch the gateway with this environment, and call; returns the decision's receipt."""
+    with home.client(**env) as client:
+        client.opens()
+        assert "isError" not in client.calls("read_note", path="a")
+    return [item for item in home.receipts() if item.kind == "decision"][-1]
+
+
+def test_with_a_launch_token_the_applications_session_is_the_one_that_is_judged(house):
+    # seen to fail: without the count of uses in `_launched`; with a session's id taken for a token
     home = house()
     with navicert.open(home.home.folder) as guard:
-        opened = guard.engine.open_session("tidy up", Claims(human="ana", agent="assistant"))
-        for words, env in ((("--session", opened), {}), ((), {"NAVICERT_SESSION": opened}), ((), {})):
-            with home.client(*words, **env) as client:
-                client.opens()
-                client.calls("read_note", path="a")
-    found = [item for item in home.receipts() if item.kind == "decision"]
-    assert [opened, opened] == [item.session.id for item in found[:2]]
-    assert found[2].session.id != opened
-    assert [item.action.surface for item in found] == ["mcp-stdio", "mcp-stdio", "mcp-stdio-inferred"]
+        opened = guard.session(request="tidy up", human="ana", agent="assistant")
+        token = opened.launch_token(processes=2)
+        for _ in range(2):
+            receipt = called(home, NAVICERT_LAUNCH=token)
+            assert (receipt.session.id, receipt.action.surface) == (opened.id, "mcp-stdio")
+        for env in ({"NAVICERT_LAUNCH": token}, {"NAVICERT_LAUNCH": opened.id}, {"NAVICERT_SESSION": opened.id}, {}):
+            receipt = called(home, **env)
+            assert receipt.session.id != opened.id
+            assert receipt.action.surface == "mcp-stdio-inferred"
+        for wrong in (0, 65):
+            with pytest.raises(navicert.InvalidAction):
+                opened.launch_token(processes=wrong)
+        guard.engine.end(opened.id)
+        with pytest.raises(navicert.IntegrityError):
+            opened.launch_token()
 
 
-def test_a_session_that_nobody_opened_permits_nothing(house):
-    home = house()
-    with home.client("--session", "ses_of_nobody") as client:
-        client.opens()
-        assert client.calls("read_note", path="a")["isError"] is True
-    assert home.asked_for() == []
+def test_a_launch_token_is_good_for_a_minute(tmp_path):
+    # seen to fail: without the comparison with `until`
+    clock = FrozenClock()
+    with open_bench(tmp_path, clock=lambda _: clock) as guard:
+        session = guard.session(request="tidy up", human="ana", agent="assistant")
+        tokens = [session.launch_token() for _ in range(3)]
+        assert guard.engine.join(tokens[0]) == session.id
+        clock.tick(59)
+        assert guard.engine.join(tokens[1]) == session.id
+        clock.tick(1)
+        for token in (*tokens, session.id, ""):
+            with pytest.raises(navicert.IdentityError):
+                guard.engine.join(token)
+
+
+def test_behind_an_owner_receipts_still_say_that_a_session_is_inferred(house):
+    # seen to fail: with `socket` in place of every surface
+    home = house(up=True)
+    with navicert.connect(home.home.folder) as guard:
+        opened = guard.session(request="tidy up", human="ana", agent="assistant")
+        joined = called(home, NAVICERT_LAUNCH=opened.launch_token())
+        assert (joined.session.id, joined.action.surface) == (opened.id, "socket")
+        assert called(home).action.surface == "socket:mcp-stdio-inferred"
 
 
 @pytest.mark.parametrize(

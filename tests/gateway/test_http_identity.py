@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 import navicert
-from faults.owners import a_home
+from faults.owners import OwnerProcess, a_home
 from gateway.http_wire import Gateway, WebHouse
 from navicert.config import FILE, read_config
 from navicert.gateway import doors
+from navicert.gateway.exchange import Turned, headers_of
 from navicert.gateway.pins import Server
 from unit.adapters.issuer import AUDIENCE, ISSUER, Issuer
 
@@ -103,20 +104,26 @@ def test_a_token_that_is_not_for_us_is_turned_away(desk: Desk, gateway: Gateway,
     reply = gateway.asks("tools/call", name="read_note", arguments={}, more=shows(token))
     assert reply.status == 401
     where = f"http://127.0.0.1:{gateway.port}/.well-known/oauth-protected-resource/mcp"
-    assert reply.headers["www-authenticate"] == f'Bearer resource_metadata="{where}", error="invalid_token"'
+    assert (
+        reply.headers["www-authenticate"]
+        == f'Bearer resource_metadata="{where}", scope="notes.*", error="invalid_token"'
+    )
     assert desk.house.asked() == []
 
 
 def test_without_a_token_the_challenge_says_where_to_get_one(desk: Desk, gateway: Gateway) -> None:
     reply = gateway.asks("tools/list", more={"Authorization": None})
     where = f"http://127.0.0.1:{gateway.port}/.well-known/oauth-protected-resource/mcp"
-    assert (reply.status, reply.headers["www-authenticate"]) == (401, f'Bearer resource_metadata="{where}"')
+    # seen to fail: without the scope, by which the official client asks for what the tools need
+    assert reply.headers["www-authenticate"] == f'Bearer resource_metadata="{where}", scope="notes.*"'
+    assert reply.status == 401
     for path in ("/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"):
         found = gateway.sends(None, http_method="GET", path=path, Authorization=None)
         assert found.status == 200
         assert found.message() == {
             "resource": AUDIENCE,
             "authorization_servers": [ISSUER],
+            "scopes_supported": ["notes.*"],
             "bearer_methods_supported": ["header"],
             "resource_name": "notes behind navicert",
         }
@@ -142,6 +149,49 @@ def test_a_session_belongs_to_the_token_that_opened_it(desk: Desk, gateway: Gate
         assert session.sends(None, http_method="GET", Accept="text/event-stream", **shows(theirs)).status == 404
         assert desk.house.asked() == []
         assert session.sends(ping).status == 200
+
+
+def test_another_token_of_the_same_caller_goes_on_in_the_callers_session(desk: Desk, gateway: Gateway) -> None:
+    # seen to fail: with the token's digest as the caller's name; and, the second time, without `Standings.take`
+    first, next_ = desk.token(exp=int(time.time()) + 200), desk.token(jti="t-9")
+    with gateway.connection(**shows(first)) as session:
+        for token in (first, next_):
+            call = {"name": "read_note", "arguments": {"path": "a"}}
+            body = {"jsonrpc": "2.0", "id": token[-9:], "method": "tools/call", "params": call}
+            assert "isError" not in session.sends(body, **shows(token)).message()["result"]
+        with navicert.open(desk.house.home.folder) as guard:
+            assert guard.engine.context(decisions(desk.house)[-1].session.id).claims.token == next_
+    for token in (first, next_):
+        assert "isError" not in gateway.calls("read_note", path="a", more=shows(token))
+    found = decisions(desk.house)[-4:]
+    assert found[0].session.id == found[1].session.id != found[2].session.id == found[3].session.id
+    # what a token grants is part of who its caller is: one that grants more is another's
+    wider = desk.token(scope="notes.* crm.*")
+    with gateway.connection(**shows(first)) as session:
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        assert session.sends(ping, **shows(wider)).status == 404
+        assert session.sends(ping, **shows(next_)).status == 200
+
+
+def test_a_session_goes_on_under_a_token_of_nobody_else(desk: Desk) -> None:
+    with navicert.open(desk.house.home.folder) as guard:
+        human = f"{ISSUER}|u-17"
+        session = guard.session(request="look", token=desk.token(), human=human, agent="assistant")
+        bare = guard.session(request="look", token=desk.token())
+        engine = guard.engine
+
+        def kind() -> str:
+            action = engine.action("notes", "read_note", b"{}", profile=None)
+            answer = engine.decide(action, session.id)
+            return getattr(answer, "reason_code", "permit")
+
+        assert kind() == "permit"
+        engine.renew(session.id, desk.token(sub="u-18"))
+        assert kind() == "identity_unverified"
+        engine.renew(session.id, desk.token(jti="t-3"))
+        assert kind() == "permit"
+        with pytest.raises(navicert.IdentityError):
+            engine.renew(bare.id, desk.token())
 
 
 def test_each_token_has_a_context_of_its_own(desk: Desk, gateway: Gateway) -> None:
@@ -194,6 +244,66 @@ def test_a_named_session_counts_within_a_handshake_too(desk: Desk, gateway: Gate
     assert second.action.surface == "mcp-http-inferred"
 
 
+def test_a_session_of_the_callers_own_may_have_another_token_that_grants_no_more(desk: Desk, gateway: Gateway) -> None:
+    # seen to fail: without `narrows`
+    human = f"{ISSUER}|u-17"
+    with navicert.open(desk.house.home.folder) as guard:
+
+        def opened(**more: Any) -> str:
+            claims = {"human": human, "agent": "assistant", "roles": ["support"], "scope": "notes.read_note"} | more
+            return guard.session(request="look", token=desk.token(jti="app"), **claims).id
+
+        own, wide = opened(), opened(scope="*")
+        others = [wide, opened(human=None), opened(agent="other"), opened(roles=())]
+    for named, status in ((own, 200), *((each, 403) for each in others)):
+        reply = gateway.asks(
+            "tools/call", name="read_note", arguments={}, meta={"navicert/session": named}, more=shows(desk.token())
+        )
+        assert reply.status == status
+
+
+def test_a_session_is_named_in_meta_header_or_trace_context(desk: Desk, gateway: Gateway) -> None:
+    # seen to fail: with the first of them taken, and with the last part of a header that comes in parts
+    ours, theirs = desk.token(), desk.token(sub="u-18", jti="t-2")
+    with navicert.open(desk.house.home.folder) as guard:
+        own, also = (guard.session(request="look at notes", token=ours).id for _ in range(2))
+        other = guard.session(request="something else", token=theirs).id
+
+    def call(meta: dict[str, Any] | None = None, **headers: str) -> Any:
+        more = shows(ours) | headers
+        return gateway.asks("tools/call", name="read_note", arguments={}, meta=meta or {}, more=more)
+
+    def ways(session: str) -> list[Any]:
+        member = f"a=b;p=1, navicert.session = {session} ;q, c=d"
+        headers = ({"Navicert_Session": session}, {"Baggage": member})
+        metas = ({"navicert/session": session}, {"baggage": member})
+        return [*(({}, each) for each in headers), *((each, {}) for each in metas)]
+
+    for meta, headers in ways(own):
+        assert call(meta, **headers).status == 200
+        receipt = decisions(desk.house)[-1]
+        assert (receipt.session.id, receipt.action.surface) == (own, "mcp-http")
+    assert call({"navicert/session": own}, Navicert_Session=own, Baggage=f"navicert.session={own}").status == 200
+    count = len(decisions(desk.house))
+    desk.house.forget()
+    for meta, headers in ways(other):
+        assert call(meta, **headers).status == 403
+    assert call({"navicert/session": own}, Navicert_Session=also).status == 403
+    assert call(Baggage=f"navicert.session={own},navicert.session={also}").status == 403
+    assert call({"baggage": f"navicert.session={also}"}, Baggage=f"navicert.session={own}").status == 403
+    for empty in ({"Navicert_Session": ""}, {"Baggage": "navicert.session"}):
+        assert call(**empty).status == 403
+    assert len(decisions(desk.house)) == count
+    parts = [(b"baggage", f"navicert.session={own}".encode()), (b"Baggage", b"a=1")]
+    assert headers_of(parts) == {"baggage": f"navicert.session={own},a=1"}
+    with pytest.raises(Turned):
+        headers_of([(b"navicert-session", own.encode())] * 2)
+    # nothing of it is the server's to read
+    assert own not in json.dumps(desk.house.records())
+    assert call(Baggage="other=1").status == 200
+    assert decisions(desk.house)[-1].action.surface == "mcp-http-inferred"
+
+
 def test_with_the_launch_token_a_named_session_must_be_of_the_same_human_and_agent(tmp_path: Path) -> None:
     house = WebHouse(tmp_path)
     try:
@@ -210,6 +320,26 @@ def test_with_the_launch_token_a_named_session_must_be_of_the_same_human_and_age
         assert [item.session.id for item in decisions(house)] == [ours]
         assert decisions(house)[0].requester_context.agent == "desk"
     finally:
+        house.close()
+
+
+def test_behind_an_owner_every_receipt_of_an_inferred_session_says_so(tmp_path: Path) -> None:
+    # seen to fail: with `socket` in place of every surface
+    house = WebHouse(tmp_path)
+    owner = OwnerProcess(house.home)
+    try:
+        with navicert.connect(house.home.folder) as guard, house.gateway("--agent", "desk") as gateway:
+            own = guard.session(request="notes", human=getuser(), agent="desk").id
+            gateway.calls("read_note", path="a")
+            gateway.asks("tools/call", name="read_note", arguments={}, meta={"navicert/session": own})
+            gateway.calls("delete_note", path="a")
+            with gateway.connection() as session:
+                session.calls("read_note", path="a")
+        found = [(item.session.id == own, item.action.surface) for item in house.receipts() if item.action is not None]
+        assert set(found) == {(True, "socket"), (False, "socket:mcp-http-inferred")}
+        assert len(found) == 7  # four decisions, of which three have an outcome
+    finally:
+        owner.end()
         house.close()
 
 
@@ -234,7 +364,7 @@ def test_a_session_that_nobody_uses_is_ended(tmp_path: Path, monkeypatch: pytest
 
     async def scenario(guard: navicert.Guard) -> None:
         door = doors.make_door(home, read_config(home.folder), human="ana", agent="desk")
-        standings = doors.Standings(guard.engine, home, door, Server(url="https://desk.example/mcp"))
+        standings = doors.Standings(guard.engine, home, door, {"notes": Server(url="https://desk.example/mcp")})
         caller = await door.admit((home.keys / "mcp.token").read_text().strip())
         one, two = await asyncio.gather(standings.of(caller), standings.of(caller))
         assert one is two

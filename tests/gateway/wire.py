@@ -76,15 +76,26 @@ BACK = "  notes.sampling-create: {effect: execute, returns: INTERNAL}\n"
 
 
 class House:
-    """A home with the server `notes` attached, and ben, who may approve. fields: of the configuration."""
+    """A home with the server `notes` attached, and ben, who may approve. fields: of the configuration.
 
-    def __init__(self, folder: Path, *, policy: str = POLICY, env: dict[str, str] | None = None, **fields: Any) -> None:
+    server: its script.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        policy: str = POLICY,
+        env: dict[str, str] | None = None,
+        server: Path = ECHO,
+        **fields: Any,
+    ) -> None:
         self.folder = folder
         self.owner: OwnerProcess | None = None
         self.server_folder = folder / "server"
         self.server_folder.mkdir(parents=True)
         self.home = a_home(folder / "home", policy=policy % folder if "%s" in policy else policy, **fields)
-        entry = Server(command=(sys.executable, "-I", "-S", str(ECHO), str(self.server_folder)), env=env or {})
+        entry = Server(command=(sys.executable, "-I", "-S", str(server), str(self.server_folder)), env=env or {})
         self.server = asyncio.run(look("notes", entry)).server
         self.attach()
         self.forget()
@@ -101,9 +112,9 @@ class House:
         self.server = msgspec.structs.replace(self.server, **changes)
         write_server(self.home.folder, "notes", self.server)
 
-    def client(self, *words: str, **env: str) -> Client:
-        """Launch the gateway, as a client does."""
-        return Client(self, *words, **env)
+    def client(self, *words: str, program: tuple[str, ...] = ("-m", "navicert"), **env: str) -> Client:
+        """Launch the gateway, as a client does. program: what Python runs as the command line."""
+        return Client(self, *words, program=program, **env)
 
     def behaves(self, how: str) -> None:
         """Have the server behave in one way, from now on."""
@@ -183,8 +194,8 @@ def houses(folder: Path) -> Iterator[Callable[..., House]]:
 class Client:
     """One run of `navicert mcp notes`: raw bytes in, messages out."""
 
-    def __init__(self, house: House, *words: str, **env: str) -> None:
-        command = [sys.executable, "-m", "navicert", "--home", str(house.home.folder), "mcp", "notes", *words]
+    def __init__(self, house: House, *words: str, program: tuple[str, ...] = ("-m", "navicert"), **env: str) -> None:
+        command = [sys.executable, *program, "--home", str(house.home.folder), "mcp", "notes", *words]
         self._errors = (house.folder / "errors").open("ab")
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=os.environ | env
@@ -262,10 +273,11 @@ class Client:
         answer = self.asks("tools/call", {"name": tool, "arguments": arguments})
         return answer.get("result") or answer["error"]
 
-    def opens(self) -> dict[str, Any]:
+    def opens(self, capabilities: dict[str, Any] | None = None) -> dict[str, Any]:
         """Say hello, as clients of 2025-11-25 do; returns what the server says of itself."""
         me = {"name": "tests", "version": "1"}
-        said = self.asks("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": me})
+        hello = {"protocolVersion": "2025-11-25", "capabilities": capabilities or {}, "clientInfo": me}
+        said = self.asks("initialize", hello)
         self.tells("notifications/initialized")
         return said["result"]
 

@@ -22,6 +22,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "attach": ("mcp", "put the servers of an MCP client behind the gateway"),
     "detach": ("mcp", "take them out again"),
     "tools": ("mcp", "the tools behind the gateway, and what has changed"),
+    "call": ("mcp", "call one tool behind the gateway, as a client would"),
     "mcp": ("mcp", "the gateway itself, as an MCP client launches it"),
     "status": ("start", "what is in force, what waits, what is open"),
     "doctor": ("start", "check that this deployment is sound, and say what it does not protect"),

@@ -30,8 +30,9 @@ PLACES: Final = ("mcpServers", "servers")
 def verb(config: Path, names: tuple[str, ...], accept: bool, home: str | None, as_json: bool) -> int:
     """Put servers (all of CONFIG, or NAMES) behind the gateway: the client then launches `navicert mcp NAME` instead.
 
-    Each server is started, or asked at its address, once. You are shown its tools and what they seem to do; what you
-    accept is pinned: a tool that is new or changed later is held back until you accept it with `navicert tools`.
+    Each server is started, or asked at its address, once. You are shown its tools and what they seem to do, its prompts
+    and resource templates; what you accept is pinned: what is new or changed later is held back until you accept it
+    with `navicert tools`.
     """
     import asyncio
 
@@ -104,7 +105,10 @@ def entries_of(document: dict[str, Any], config: Path) -> dict[str, Any]:
 
 def is_ours(entry: Any) -> bool:
     """Tell whether an entry launches the gateway."""
-    return isinstance(entry, dict) and "mcp" in entry.get("args", []) and "navicert" in str(entry.get("args", []))
+    args = entry.get("args") if isinstance(entry, dict) else None
+    if not isinstance(args, list) or "mcp" not in args:
+        return False
+    return Path(str(entry.get("command"))).name == "navicert" or args[:2] == ["-m", "navicert"]
 
 
 def _is_server(entry: Any) -> bool:
@@ -153,13 +157,22 @@ def _behind(entry: dict[str, Any], name: str, home: Path) -> dict[str, Any]:
 
 def show(out: Terminal, name: str, looked: Looked) -> None:
     """Show what a server has, and what its tools seem to do."""
-    out.title(f"{name}   {len(looked.server.tools)} tools", cut(looked.server.place, 60))
+    out.title(f"{name}   {counted(looked.server)}", cut(looked.server.place, 50))
     rows = [(profile.tool, profile.effect.value, roles_of(profile)) for profile in looked.server.profiles]
     out.table(("tool", "seems to", "parameters by role"), rows, (40, 12, 40))
+    for what, names in (("prompts", looked.server.prompts), ("resource templates", looked.server.templates)):
+        if names:
+            out.text(f"{what}: {', '.join(map(inert, names))}")
     for each in looked.unusable:
         out.say(f"{out.mark('warning')} `{inert(each)}` is left out: its name cannot stand in a rule")
     out.text("What a tool does is guessed from its name; correct it under `tools:` in the policy, whose word stands.")
     out.say()
+
+
+def counted(server: Server) -> str:
+    """Return how much a server defines, in words."""
+    found = ((len(server.tools), "tool"), (len(server.prompts), "prompt"), (len(server.templates), "template"))
+    return ", ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in found if n or what == "tool")
 
 
 def roles_of(profile: ToolProfile) -> str:
@@ -170,6 +183,6 @@ def roles_of(profile: ToolProfile) -> str:
 
 def _accepted() -> bool:
     try:
-        return click.confirm("Accept these tools, as they are now, and what they seem to do?", default=False)
+        return click.confirm("Accept all this, as it is now, and what the tools seem to do?", default=False)
     except click.Abort:  # whoever leaves has not accepted
         return False

@@ -1,4 +1,4 @@
-"""`navicert mcp NAME`: stand between an MCP client and a server, over standard input and output, or over HTTP (R1)."""
+"""`navicert mcp NAME...`: stand between an MCP client and servers, over standard input and output or HTTP (R1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from navicert.cli.faults import FINE, Misused
 from navicert.cli.home import common, home_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from navicert.assemble import Home
     from navicert.config import Config
     from navicert.gateway.pins import Server
@@ -18,68 +20,101 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
-@click.option("--agent", metavar="NAME", help="The agent, as receipts name it (default: NAME of the server's client).")
-@click.option("--session", metavar="ID", help="A session that the application opened (default: $NAVICERT_SESSION).")
+@click.argument("names", metavar="NAME...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All servers of this home.")
+@click.option("--agent", metavar="NAME", help="The agent, as receipts name it (default: client-of-NAME).")
 @click.option("--listen", metavar="HOST:PORT", help="Serve streamable HTTP here, on this machine, until SIGTERM.")
 @click.option("--host", "hosts", metavar="NAME", multiple=True, help="With --listen: a name under which it is reached.")
 @common
 def verb(
-    name: str,
+    names: tuple[str, ...],
+    every: bool,
     agent: str | None,
-    session: str | None,
     listen: str | None,
     hosts: tuple[str, ...],
     home: str | None,
     as_json: bool,
 ) -> int:
-    """Judge everything that an MCP client does with the server NAME. The client starts this, not you.
+    """Judge everything that an MCP client does with the server NAME, or with many. The client starts this, not you.
 
-    `navicert attach` puts it into a client's configuration. Without a session of the application's, one is opened whose
-    request nobody knows, for the user who runs this. With --listen, you start it; clients connect to `/mcp` and show a
-    token: that of their user where an issuer is configured, otherwise the one in `keys/mcp.token`.
+    Of many, or with --all, the client sees one server, with tools `NAME__tool` and addresses `NAME+file:///…`.
+
+    `navicert attach` puts it into a client's configuration. With a launch token of the application's in NAVICERT_LAUNCH
+    it acts in that session; otherwise one is opened whose request nobody knows, for the user who runs this. With
+    --listen, you start it; clients connect to `/mcp` and show a token: that of their user where an issuer is
+    configured, otherwise the one in `keys/mcp.token`.
     """
     import asyncio
     from getpass import getuser
 
     import navicert
-    from navicert.gateway.servers import server_of
-    from navicert.gateway.stdio import SURFACE, note, serve
-    from navicert.model.errors import Unavailable
+    from navicert.gateway.stdio import SURFACE, note, serve, serve_many
+    from navicert.model.errors import IdentityError, Unavailable
 
     del as_json  # standard output belongs to the protocol
     place, config = home_of(home)
-    server = server_of(place.folder, name)
+    servers = _chosen(place.folder, names, every=every)
+    many = every or len(servers) > 1
+    first = next(iter(servers))
+    title = "" if many else first
     if listen is None and hosts:
         raise Misused("`--host` is for `--listen`")
-    if listen is not None and session is not None:
-        raise Misused("with `--listen`, clients name their session themselves; leave `--session` out")
     try:
         guard = navicert.connect(place.folder) if (place.folder / config.socket).exists() else None
     except Unavailable:
         guard = None
-    agent = agent or f"client-of-{name}"
+    agent = agent or f"client-of-{'many' if many else first}"
+
+    async def relay(guard: Guard, session_id: str, surface: str) -> None:
+        if many:
+            await serve_many(guard, session_id, servers, surface)
+        else:
+            await serve(guard, session_id, first, servers[first], surface)
+
     with guard or navicert.open(place.folder) as guard:
         if listen is not None:
-            _serve_http(guard, place, config, name, server, agent=agent, listen=listen, hosts=hosts)
+            alone = None if many else first
+            _serve_http(guard, place, config, servers, alone=alone, agent=agent, listen=listen, hosts=hosts)
             return FINE
-        given = session or os.environ.get("NAVICERT_SESSION")
-        if given is not None:
-            asyncio.run(serve(guard, given, name, server))
+        try:
+            token = os.environ.get("NAVICERT_LAUNCH", "").encode("ascii", "replace").decode()
+            joined = guard.engine.join(token) if token else None
+        except IdentityError as error:  # what is not known only tightens
+            note(title, str(error))
+            joined = None
+        if joined is not None:
+            asyncio.run(relay(guard, joined, SURFACE))
             return FINE
-        note(name, "no session is given, so what the user asked for is not known")
+        note(title, "no session was joined, so what the user asked for is not known")
         with guard.session(request="", human=getuser(), agent=agent) as opened:
-            asyncio.run(serve(guard, opened.id, name, server, f"{SURFACE}-inferred"))
+            asyncio.run(relay(guard, opened.id, f"{SURFACE}-inferred"))
     return FINE
+
+
+def _chosen(home: Path, names: tuple[str, ...], *, every: bool) -> dict[str, Server]:
+    from navicert.gateway.naming import check_names
+    from navicert.gateway.servers import read_servers, server_of
+
+    if every is bool(names):
+        raise Misused("name the servers to stand before, or say `--all`")
+    if every:
+        names = tuple(read_servers(home).servers)
+        if not names:
+            raise Misused("no server is behind the gateway; put them there with `navicert attach CONFIG`")
+    elif len(set(names)) < len(names):
+        raise Misused("a server is named twice; name each once")
+    if every or len(names) > 1:
+        check_names(names)
+    return {name: server_of(home, name) for name in names}
 
 
 def _serve_http(
     guard: Guard,
     home: Home,
     config: Config,
-    name: str,
-    server: Server,
+    servers: dict[str, Server],
     *,
+    alone: str | None,
     agent: str,
     listen: str,
     hosts: tuple[str, ...],
@@ -91,22 +126,16 @@ def _serve_http(
     from navicert.gateway.http import PATH, Gateway, bind, serve
     from navicert.gateway.stdio import note
 
-    if server.url is None:
-        raise Misused(
-            f"`{name}` is launched by a command; only a server that has a `url` can be served with `--listen`"
-        )
     door = make_door(home, config, human=getuser(), agent=agent)
     audience = None if isinstance(config.identity, str) else config.identity.audience
     with bind(listen) as sock:
         host, port = sock.getsockname()[:2]
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         who = f"tokens of {door.issuer}" if door.issuer is not None else f"the token in keys/{TOKEN}"
-        note(name, f"serving http://{where}{PATH} to callers with {who}")
+        note(alone or "", f"serving http://{where}{PATH} to callers with {who}")
 
         def make() -> Gateway:
-            standings = Standings(guard.engine, home, door, server)
-            return Gateway(
-                guard, name, server, door, standings, audience=audience, hosts=hosts, note=lambda text: note(name, text)
-            )
+            standings = Standings(guard.engine, home, door, servers)
+            return Gateway(guard, servers, door, standings, alone=alone, audience=audience, hosts=hosts, note=note)
 
         asyncio.run(serve(make, sock))

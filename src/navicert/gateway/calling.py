@@ -8,15 +8,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from navicert.core.canonical import Number, canonical_parameters, parse_parameters
+from navicert.core.canonical import Number, canonical_parameters, parse_json, parse_parameters
 from navicert.engine.completing import Output
 from navicert.gateway import message as rpc
 from navicert.gateway.message import INVALID_REQUEST, Message, Refused, Tree
-from navicert.gateway.surfaces import ASKED_BACK, CALL, JUDGED, NOTICES, PASSED, RESERVED, Surface
+from navicert.gateway.surfaces import ASKED_BACK, CALL, JUDGED, NOTICES, PASSED, RESERVED, ROUNDS, Surface
 from navicert.model.action import ToolProfile
 from navicert.model.decision import Denied, Permit, Suspended
+from navicert.model.value import Value
 
 DENIED: Final = 4030
 SUSPENDED: Final = 4031
@@ -41,19 +43,33 @@ class Asked(NamedTuple):
     profile: ToolProfile | None
 
 
+class Dispatch(Value, frozen=True, kw_only=True):
+    """A tool that calls another: which of its arguments names that one, and which holds what it is called with."""
+
+    name: str
+    arguments: str
+
+
+NO_DISPATCH: Final[Mapping[str, Dispatch]] = {}
+
+
 def is_name(name: str) -> bool:
     """Tell whether a server's or tool's name can stand in the name of an action."""
     return len(name) <= 128 and _NAME.fullmatch(name) is not None
 
 
-def asked(server: str, request: Message) -> Asked:
-    """Return the request as what is to be judged; raises `Refused`, or `InvalidAction` for what cannot be judged."""
+def asked(server: str, request: Message, dispatches: Mapping[str, Dispatch] = NO_DISPATCH) -> Asked:
+    """Return the request as what is to be judged; raises `Refused`, or `InvalidAction` for what cannot be judged.
+
+    dispatches: by tool, how it calls another, which is the one that is judged.
+    """
     method, params = request.method, request.params
     surface = JUDGED.get(method) or ASKED_BACK[method]
-    _own_meta(params)  # refused before it is judged
+    own_meta(params)  # refused before it is judged
     if method in ASKED_BACK:
         return _asked(server, surface, {key: value for key, value in params.items() if key != "_meta"})
-    known = {*surface.asks, "_meta", *(("name",) if method == CALL else ())}
+    known = {*surface.asks, "_meta", *(("name", "task") if method == CALL else ())}
+    known |= {"inputResponses", "requestState"} if method in ROUNDS and is_stateless(request) else set()
     unknown = params.keys() - known
     if unknown:
         names = ", ".join(sorted(f"`{name:.40}`" for name in unknown))
@@ -61,6 +77,10 @@ def asked(server: str, request: Message) -> Asked:
     if method != CALL:
         return _asked(server, surface, {key: params[key] for key in surface.asks if params.get(key) is not None})
     name, arguments = params.get("name"), params.get("arguments")
+    if type(name) is str and name in dispatches:
+        name, arguments = _dispatched(dispatches[name], name, arguments, request)
+        if name in dispatches:
+            raise Refused(INVALID_REQUEST, "a tool that calls others calls no such tool", request.id)
     if type(name) is not str or not is_name(name) or name in RESERVED:
         raise Refused(
             INVALID_REQUEST, "the tool's name cannot be judged: letters, digits, `_`, `-` and `.`", request.id
@@ -71,6 +91,15 @@ def asked(server: str, request: Message) -> Asked:
     return Asked(tool, operation, canonical_parameters(arguments or {}), None)
 
 
+def _dispatched(dispatch: Dispatch, outer: Any, arguments: Any, request: Message) -> tuple[Any, Any]:
+    """Return the name and arguments of the tool that is called by another."""
+    held = arguments if type(arguments) is dict else {}
+    if held.keys() - {dispatch.name, dispatch.arguments} or type(held.get(dispatch.name)) is not str:
+        why = f"`{outer}` calls another tool: `{dispatch.name}` and `{dispatch.arguments}` say which, and with what"
+        raise Refused(INVALID_REQUEST, why, request.id)
+    return held.get(dispatch.name), held.get(dispatch.arguments)
+
+
 def _asked(server: str, surface: Surface, parameters: Tree) -> Asked:
     profile = None
     if surface.effect is not None:
@@ -79,15 +108,23 @@ def _asked(server: str, surface: Surface, parameters: Tree) -> Asked:
     return Asked(server, surface.operation, canonical_parameters(parameters), profile)
 
 
-def forwarded(request: Message, parameters: bytes) -> Message:
-    """Return the request as it goes on: its parameters are those that were judged."""
+def forwarded(
+    request: Message,
+    parameters: bytes,
+    more: Tree | None = None,
+    dispatches: Mapping[str, Dispatch] = NO_DISPATCH,
+) -> Message:
+    """Return the request as it goes on: its parameters are those that were judged. more: beside them."""
     tree = parse_parameters(parameters)
-    meta = _own_meta(request.params)
+    meta = own_meta(request.params)
     if request.method == CALL:
+        dispatch = dispatches.get(request.params["name"])
+        if dispatch is not None:
+            tree = {dispatch.name: request.params["arguments"][dispatch.name], dispatch.arguments: tree}
         params: Tree = {"name": request.params["name"], "arguments": tree}
     else:
         params = tree
-    return rpc.request(request.id or "", request.method, params | ({"_meta": meta} if meta else {}))
+    return rpc.request(request.id or "", request.method, params | (more or {}) | ({"_meta": meta} if meta else {}))
 
 
 def passed(message: Message) -> Message:
@@ -96,11 +133,12 @@ def passed(message: Message) -> Message:
         return message
     known = PASSED.get(message.method) or NOTICES.get(message.method, frozenset())
     params = {key: value for key, value in message.params.items() if key in known}
-    meta = _own_meta(message.params)
+    meta = own_meta(message.params)
     return Message(message.kind, message.tree | {"params": params | ({"_meta": meta} if meta else {})})
 
 
-def _own_meta(params: Tree) -> Tree:
+def own_meta(params: Tree) -> Tree:
+    """Return what of `_meta` goes on: what the protocol itself defines; raises `Refused` for more than fits."""
     meta = params.get("_meta")
     if type(meta) is not dict:
         return {}
@@ -112,11 +150,23 @@ def _own_meta(params: Tree) -> Tree:
     return kept
 
 
+def is_stateless(request: Message) -> bool:
+    """Tell whether a request is of 2026-07-28: it says so itself."""
+    meta = request.params.get("_meta")
+    return type(meta) is dict and VERSION in meta
+
+
 def output_of(reply: Message) -> Output:
     """Return what an answer looks like to classifiers. Pictures, sounds and blobs cannot be looked at (R2.c)."""
     value = reply.tree.get("result", reply.tree.get("error"))
     text = rpc.write(value)
     return Output(text=None if _unseen(value) else text, json=text.encode(), empty=value == {})
+
+
+def rewritten(reply: Message, data: bytes) -> Message:
+    """Return an answer that says what is released, as JSON, in place of its result or its error."""
+    part = "result" if reply.kind is rpc.Kind.RESULT else "error"
+    return Message(reply.kind, reply.tree | {part: parse_json(data, "what is released")})
 
 
 def _unseen(value: Any) -> bool:
@@ -135,13 +185,23 @@ def failed(reply: Message) -> bool:
     return reply.kind is rpc.Kind.ERROR or reply.tree["result"].get("isError") is True
 
 
-def asks(reply: Message) -> bool:
-    """Tell whether an answer is none yet: the server asks for something first, or answers later."""
+def opens(reply: Message) -> list[Tree] | None:
+    """Return the addresses that an error would have the user open first (2025-11-25), None where it is another."""
+    error = reply.tree.get("error", {})
+    code = error.get("code")
+    if type(code) is not Number or float(code) != _ASKS:
+        return None
+    data = error.get("data")
+    found = data.get("elicitations") if type(data) is dict else None
+    return found if type(found) is list and all(type(item) is dict for item in found) else [{}]
+
+
+def is_whole(reply: Message) -> bool:
+    """Tell whether an answer is one: the server neither asks for something first, nor answers later."""
     if reply.kind is rpc.Kind.ERROR:
-        code = reply.tree["error"].get("code")
-        return type(code) is Number and float(code) == _ASKS
+        return opens(reply) is None
     value = reply.tree["result"]
-    return value.get("resultType", "complete") != "complete" or "task" in value
+    return value.get("resultType", "complete") == "complete" and type(value.get("task")) is not dict
 
 
 def with_receipt(reply: Message, permit: Permit) -> Message:
@@ -177,8 +237,6 @@ def _told(request: Message, code: int, text: str, receipt: str | None, **more: s
     if request.method != CALL:
         error: Tree = {"code": Number(str(code)), "message": text} | ({"data": meta} if meta else {})
         return Message(rpc.Kind.ERROR, {"jsonrpc": "2.0", "id": request.id, "error": error})
-    asked_meta = request.params.get("_meta")
-    stateless = type(asked_meta) is dict and VERSION in asked_meta  # 2026-07-28: each result says what it is
-    value: Tree = {"resultType": "complete"} if stateless else {}
+    value: Tree = {"resultType": "complete"} if is_stateless(request) else {}  # there each result says what it is
     value |= {"content": [{"type": "text", "text": text}], "isError": True}
     return rpc.result(request.id or "", value | ({"_meta": meta} if meta else {}))

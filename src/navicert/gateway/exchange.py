@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from navicert.gateway import message as rpc
 from navicert.gateway.message import INVALID_REQUEST, LIMIT, Kind, Message, Refused
 from navicert.gateway.mirror import MISMATCH, UNSUPPORTED
-from navicert.gateway.relay import AT_ONCE
+from navicert.gateway.side import AT_ONCE
 
 Ask = Callable[[], Awaitable[dict[str, Any]]]
 Say = Callable[[dict[str, Any]], Awaitable[None]]
 SESSION: Final = "mcp-session-id"
 _BODY_S: Final = 30.0
 _PING_S: Final = 15.0
+_LOOK_S: Final = 0.1
 _ONCE: Final = ("authorization", "content-type", "content-length", "content-encoding", "origin", "host", "accept")
 _STATUS: Final = {-32700: 400, -32600: 400, -32602: 400, MISMATCH: 400, -32021: 400, UNSUPPORTED: 400, -32601: 404}
 
@@ -44,9 +48,11 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in raw:
         key = name.decode("latin-1").lower()
-        if key in found and (key in _ONCE or key.startswith("mcp-")):
+        if key in found and (key in _ONCE or key.startswith(("mcp-", "navicert-"))):
             raise Turned(400, f"the header `{key}` stands twice", MISMATCH)
-        found[key] = value.decode("latin-1")
+        # a list may come in parts, of which none is left unread
+        before = f"{found[key]}," if key == "baggage" and key in found else ""
+        found[key] = before + value.decode("latin-1")
     return found
 
 
@@ -123,8 +129,13 @@ class Stream:
             if self.over:
                 return None
             self._wake.clear()
-            async with asyncio.timeout(_PING_S):
+            timer = asyncio.get_running_loop().call_later(_PING_S, self._wake.set)
+            try:
                 await self._wake.wait()
+            finally:
+                timer.cancel()
+            if not (self._held or self.over):
+                raise TimeoutError
         self._room.set()
         return self._held.popleft()
 
@@ -159,6 +170,8 @@ class Answer:
         if self.started:
             await self._body(b"")
             return
+        if message.kind is Kind.ERROR:
+            self.session = None  # nothing was opened
         await self._whole(status, message.data(), headers or {})
 
     async def document(self, value: dict[str, Any]) -> None:
@@ -225,3 +238,33 @@ async def watch(ask: Ask, stream: Stream) -> None:
     while (await ask())["type"] != "http.disconnect":
         continue
     stream.leave()
+
+
+@contextmanager
+def watched(ask: Ask, stream: Stream) -> Iterator[None]:
+    """End a stream when the client hangs up, from a moment on: most answers are there before, and none has to look."""
+    loop = asyncio.get_running_loop()
+    looking: list[asyncio.Task[None]] = []
+    timer = loop.call_later(_LOOK_S, lambda: looking.append(loop.create_task(watch(ask, stream))))
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for task in looking:
+            task.cancel()
+
+
+@lru_cache(maxsize=256)  # nearly every request names the same
+def host_in(address: str) -> tuple[str | None, bool]:
+    """Return the host of an address of nothing else, and whether it is this machine; None where it is no such thing."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        return None, False
+    if parts.username is not None or parts.path or parts.query or parts.fragment:
+        return None, False
+    with suppress(ValueError):
+        return host, ip_address(host).is_loopback
+    return host, host == "localhost"

@@ -13,11 +13,12 @@ import asyncio
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
+from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from navicert.adapters.identity.fetch import check_address
@@ -25,34 +26,54 @@ from navicert.engine.workings import safe
 from navicert.gateway import message as rpc
 from navicert.gateway.calling import DENIED, FAILED
 from navicert.gateway.doors import INFERRED, SURFACE, Caller, Door, Held, Standings, bearer
-from navicert.gateway.exchange import SESSION, Answer, Ask, Say, Stream, Turned, headers_of, read_message, watch, write
+from navicert.gateway.exchange import (
+    SESSION,
+    Answer,
+    Ask,
+    Say,
+    Stream,
+    Turned,
+    headers_of,
+    host_in,
+    read_message,
+    watch,
+    watched,
+    write,
+)
+from navicert.gateway.line import Listener
+from navicert.gateway.many import Fan
 from navicert.gateway.message import INTERNAL_ERROR, Kind, Message
 from navicert.gateway.mirror import HANDSHAKE, MISMATCH, STATELESS, UNSUPPORTED, Mirror, version_of
+from navicert.gateway.naming import together
 from navicert.gateway.pins import Server
 from navicert.gateway.relay import Relay
+from navicert.gateway.side import Send
 from navicert.gateway.surfaces import CANCELLED
-from navicert.gateway.upstream import CONNECTIONS, NoStream, Upstream, client
+from navicert.gateway.upstream import CONNECTIONS
+from navicert.gateway.ways import Lane, NoStream, Note, Way, Ways
 from navicert.model.errors import IdentityError, NavicertError, PolicyError
 from navicert.sdk.guard import Guard
 
-try:
-    import uvicorn
-except ImportError:
-    raise PolicyError("MCP over HTTP needs aiohttp and uvicorn; install `navicert[gateway]`") from None
-
-Note = Callable[[str], None]
 PATH: Final = "/mcp"
 METADATA: Final = "/.well-known/oauth-protected-resource"
 _SWEEP_S: Final = 60.0
-_STOP_S: Final = 5
 
 
-class _Turn(NamedTuple):
+class _Turn:
     """What a message belongs to, wherever in its course something comes of it."""
 
-    session: str
-    surface: str
-    stream: Stream
+    def __init__(self, session: str, surface: str, stream: Stream) -> None:
+        self.session = session
+        self.surface = surface
+        self.stream = stream
+
+    def standing(self) -> tuple[str, str]:
+        """Return the session and the surface."""
+        return self.session, self.surface
+
+    def moves_to(self, later: _Turn) -> None:
+        """Let what comes of it from now on be for the request that goes on with it."""
+        self.stream = later.stream
 
 
 _TURN: ContextVar[_Turn] = ContextVar("navicert_mcp_turn")
@@ -65,16 +86,32 @@ class _Connection:
         self.held = held
         self.listening: Stream | None = None
         self._stateless = stateless
-        self._note = gateway.note
-        self.upstream = Upstream(gateway.server, gateway.mirror, gateway.http, self._from_server, gateway.note)
-        self.relay = Relay(
-            gateway.guard.engine, held.session, gateway.name, held.watch, surface=INFERRED,
-            to_client=self._to_client, to_server=self.upstream.send, standing=lambda: _TURN.get()[:2],
-            refresh=gateway.guard.refresh, note=gateway.note,
-        )  # fmt: skip
+        self.relay: Relay | Fan
+        self.upstream: Way | Fan
+        if gateway.alone is not None:
+            self.relay, self.upstream = self._lane(gateway, gateway.alone, self._to_client)
+        else:
+            lane = partial(self._lane, gateway)
+            self.relay = self.upstream = Fan(gateway.servers, lane, self._to_client, gateway.note_of)
 
-    async def _from_server(self, message: Message) -> None:
-        await self.relay.server_says(message)
+    async def hears(self, message: Message) -> None:
+        """Take what the server says on its own stream; many hand it over themselves."""
+        if isinstance(self.relay, Relay):
+            await self.relay.server_says(message)
+
+    def _lane(self, gateway: Gateway, name: str, to_client: Send) -> Lane:
+        """Return the relay to one server, and the way there."""
+
+        async def take(message: Message) -> None:
+            await relay.server_says(message)
+
+        way = gateway.ways.to(name, take, self.held.children if self._stateless else None)
+        relay = Relay(
+            gateway.guard.engine, self.held.session, name, self.held.watches[name], surface=INFERRED,
+            to_client=to_client, to_server=way.send, standing=lambda: _TURN.get().standing(),
+            turn=_TURN.get, refresh=gateway.guard.refresh, note=partial(gateway.note_of, name),
+        )  # fmt: skip
+        return Lane(relay, way)
 
     async def _to_client(self, message: Message) -> None:
         """Put a message on the answer that it belongs to, or where that is over, on the client's own stream."""
@@ -87,32 +124,41 @@ class _Connection:
 
 
 class Gateway:
-    """The ASGI application. hosts: names under which clients reach it, besides those of this machine."""
+    """The ASGI application. hosts: names under which clients reach it, besides those of this machine.
+
+    alone: the one server that it stands before; None: all of them, under names that tell them apart.
+    """
 
     def __init__(
         self,
         guard: Guard,
-        name: str,
-        server: Server,
+        servers: Mapping[str, Server],
         door: Door,
         standings: Standings,
         *,
+        alone: str | None = None,
         audience: str | None = None,
         hosts: Iterable[str] = (),
         note: Note,
     ) -> None:
-        check_address(server.url or "")
+        for server in servers.values():
+            if server.url is not None:
+                check_address(server.url)
         self.guard = guard
-        self.name = name
-        self.server = server
-        self.mirror = Mirror(server)
-        self.note = note
-        self.http = client(server)
+        self.servers = servers
+        self.alone = alone
+        self.note_of = note
+        self.note = partial(note, alone or "")
+        self.ways = Ways(servers, note)
+        self.mirror = Mirror(servers[alone] if alone is not None else together(servers))
         self._door = door
         self._standings = standings
         self._audience = audience
+        self._scope = " ".join(f"{name}.*" for name in servers)
         self._hosts = frozenset(host.lower() for host in hosts)
         self._connections: dict[str, _Connection] = {}
+        self._kept: dict[str, _Connection] = {}
+        """What later requests of 2026-07-28 go on with, by what they name."""
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def __call__(self, scope: dict[str, Any], ask: Ask, say: Say) -> None:
@@ -139,8 +185,10 @@ class Gateway:
         self._sweeping.cancel()
         for id_ in list(self._connections):
             await self._end(id_)
+        for connection in set(self._kept.values()):
+            await connection.relay.end()
         await self._standings.end_all(self.note)
-        await self.http.close()
+        await self.ways.close()
 
     async def _route(self, scope: dict[str, Any], ask: Ask, answer: Answer) -> None:
         headers = headers_of(scope["headers"])
@@ -159,9 +207,9 @@ class Gateway:
         elif method not in ("GET", "DELETE") or headers.get("mcp-protocol-version") in STATELESS:
             raise Turned(405, "there is POST here, and GET and DELETE with a session", allow="POST, GET, DELETE")
         elif method == "GET":
-            await self._listen(self._connection(caller, headers), headers, ask, answer)
+            await self._listen(await self._connection(caller, headers), headers, ask, answer)
         else:
-            self._connection(caller, headers)
+            await self._connection(caller, headers)
             await self._end(headers[SESSION])
             await answer.empty(204)
 
@@ -178,20 +226,8 @@ class Gateway:
         return host
 
     def _is_ours(self, address: str) -> bool:
-        try:
-            parts = urlsplit(address)
-            host = parts.hostname or ""
-            _ = parts.port
-            if parts.username is not None or parts.path or parts.query or parts.fragment:
-                return False
-        except ValueError:
-            return False
-        if host == "localhost" or host in self._hosts:
-            return True
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return False
+        host, local = host_in(address)
+        return local or host in self._hosts
 
     async def _admitted(self, headers: Mapping[str, str], host: str) -> Caller:
         token = bearer(headers.get("authorization"))
@@ -203,7 +239,8 @@ class Gateway:
                 self.note(f"a caller was turned away: {failure}")
                 error = 'error="invalid_token"'
         where = f'resource_metadata="{_base(host)}{METADATA}{PATH}"' if self._door.issuer is not None else ""
-        challenge = ", ".join(filter(None, (where or 'realm="navicert"', error)))
+        scope = f'scope="{self._scope}"' if where else ""  # without one, a client asks for none, and may do nothing
+        challenge = ", ".join(filter(None, (where or 'realm="navicert"', scope, error)))
         raise Turned(
             401, "show a token of this gateway as `Authorization: Bearer …`", www_authenticate=f"Bearer {challenge}"
         )
@@ -213,8 +250,9 @@ class Gateway:
         return {
             "resource": audience if "://" in audience else f"{_base(host)}{PATH}",
             "authorization_servers": [self._door.issuer],
+            "scopes_supported": self._scope.split(),
             "bearer_methods_supported": ["header"],
-            "resource_name": f"{self.name} behind navicert",
+            "resource_name": f"{', '.join(self.servers)} behind navicert",
         }
 
     # what is asked
@@ -237,18 +275,35 @@ class Gateway:
         wrong = self.mirror.wrong(message, headers)
         if wrong is not None:
             raise Turned(400, wrong, MISMATCH, id_=message.id)
-        held = await self._standings.of(caller)
-        connection = _Connection(self, held, stateless=True)
+        connection = self._kept_for(caller, message)
+        if connection is None:
+            connection = _Connection(self, await self._standings.of(caller), stateless=True)
+        else:
+            await self._standings.take(connection.held, caller)
         try:
-            await self._exchange(connection, caller, message, ask, answer)
+            await self._exchange(connection, caller, headers, message, ask, answer)
         finally:
+            await self._keep(connection)
+
+    def _kept_for(self, caller: Caller, message: Message) -> _Connection | None:
+        """Return where a request goes on with something of this caller's, by the state or the task that it names."""
+        token = message.params.get("requestState", message.params.get("taskId"))
+        found = self._kept.get(token) if type(token) is str else None
+        return found if found is not None and found.held.caller.name == caller.name else None
+
+    async def _keep(self, connection: _Connection) -> None:
+        """Keep what requests may go on with, and end what none can."""
+        tokens = connection.relay.tokens
+        self._kept = {token: each for token, each in self._kept.items() if each is not connection}
+        self._kept |= dict.fromkeys(tokens, connection)
+        if not tokens and not connection.relay.busy:
             await connection.relay.end()
 
     async def _handshake(
         self, caller: Caller, headers: Mapping[str, str], message: Message, ask: Ask, answer: Answer
     ) -> None:
         if message.method != "initialize" or message.kind is not Kind.REQUEST:
-            await self._exchange(self._connection(caller, headers), caller, message, ask, answer)
+            await self._exchange(await self._connection(caller, headers), caller, headers, message, ask, answer)
             return
         if SESSION in headers:
             raise Turned(400, "this session was opened already", id_=message.id)
@@ -257,12 +312,12 @@ class Gateway:
         connection = self._connections[id_] = _Connection(self, held, stateless=False)
         answer.session = id_
         try:
-            await self._exchange(connection, caller, message, ask, answer)
+            await self._exchange(connection, caller, headers, message, ask, answer)
         finally:
             if connection.upstream.version is None:  # nothing was opened
                 await self._end(id_)
 
-    def _connection(self, caller: Caller, headers: Mapping[str, str]) -> _Connection:
+    async def _connection(self, caller: Caller, headers: Mapping[str, str]) -> _Connection:
         """Return the caller's connection; that of another is answered like one that does not exist."""
         id_ = headers.get(SESSION)
         if id_ is None:
@@ -270,7 +325,7 @@ class Gateway:
         found = self._connections.get(id_)
         if found is None or found.held.caller.name != caller.name:
             raise Turned(404, "there is no such session; open one with `initialize`")
-        found.held.touch()
+        await self._standings.take(found.held, caller)
         version = headers.get("mcp-protocol-version")
         if version is not None and version != found.upstream.version:
             raise Turned(400, "`MCP-Protocol-Version` is not the one that this session agreed on")
@@ -279,11 +334,17 @@ class Gateway:
     # the answer
 
     async def _exchange(
-        self, connection: _Connection, caller: Caller, message: Message, ask: Ask, answer: Answer
+        self,
+        connection: _Connection,
+        caller: Caller,
+        headers: Mapping[str, str],
+        message: Message,
+        ask: Ask,
+        answer: Answer,
     ) -> None:
         held = connection.held
         try:
-            named = await self._standings.named(caller, message)
+            named = await self._standings.named(caller, message, headers)
         except IdentityError as error:
             raise Turned(403, str(error), DENIED, id_=message.id) from None
         stream = Stream()
@@ -293,21 +354,20 @@ class Gateway:
             await answer.empty(202)
             return
         held.busy += 1
-        watching = asyncio.create_task(watch(ask, stream))
         try:
-            task = await connection.relay.client_says(message)
-            if task is not None:
-                task.add_done_callback(lambda _: stream.end())
-            await write(
-                stream, answer, stateless=version_of(message) is not None, alone=lambda: connection.upstream.gone
-            )
-            if stream.left:  # whoever hangs up cancels, at the server too
-                await connection.relay.client_says(rpc.notification(CANCELLED, {"requestId": message.id}))
-            if task is not None:
-                await asyncio.wait({task})
+            with watched(ask, stream):
+                task = await connection.relay.client_says(message)
+                if task is not None:
+                    task.add_done_callback(lambda _: stream.end())
+                await write(
+                    stream, answer, stateless=version_of(message) is not None, alone=lambda: connection.upstream.gone
+                )
+                if stream.left:  # whoever hangs up cancels, at the server too
+                    await connection.relay.client_says(rpc.notification(CANCELLED, {"requestId": message.id}))
+                if task is not None and not task.done():
+                    await asyncio.wait({task})
         finally:
             held.busy -= 1
-            watching.cancel()
             if connection.upstream.gone:
                 await self._forget(connection)
 
@@ -328,7 +388,7 @@ class Gateway:
                 async def pump() -> None:
                     try:
                         async for message in messages:
-                            await connection.relay.server_says(message)
+                            await connection.hears(message)
                     except (ConnectionError, OSError) as error:
                         self.note(f"the server's stream ended: {safe(error)}")
                     finally:
@@ -369,6 +429,8 @@ class Gateway:
         """End what nobody has used for long."""
         while True:
             await asyncio.sleep(_SWEEP_S)
+            for connection in set(self._kept.values()):
+                await self._keep(connection)
             for caller, id_ in self._standings.idle():
                 await self._end(id_)
                 await self._standings.end(caller, id_, self.note)
@@ -422,11 +484,7 @@ def bind(listen: str) -> socket.socket:
 async def serve(make: Callable[[], Gateway], sock: socket.socket) -> None:
     """Serve on a socket until SIGINT or SIGTERM."""
     gateway = make()
-    config = uvicorn.Config(
-        gateway, lifespan="off", access_log=False, log_level="error", ws="none", server_header=False,
-        proxy_headers=False, limit_concurrency=CONNECTIONS, timeout_keep_alive=60, timeout_graceful_shutdown=_STOP_S,
-    )  # fmt: skip
-    server = _Server(config)
+    server = Listener(gateway)
 
     def stop() -> None:
         server.should_exit = True
@@ -438,10 +496,3 @@ async def serve(make: Callable[[], Gateway], sock: socket.socket) -> None:
         await server.serve(sockets=[sock])
     finally:
         await gateway.close()
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `serve`, which ends in order."""
-        yield

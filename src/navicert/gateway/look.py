@@ -1,4 +1,4 @@
-"""Looking at a server before it is put behind the gateway: its tools in each revision, and what they seem to do.
+"""Looking at a server before it is put behind the gateway: what it defines in each revision, and what tools seem to do.
 
 * A profile is proposed from the verb in a tool's name and the names of its parameters. Annotations are the server's own
   word, and do not count. A verb that is not known is taken for the most dangerous: `execute`.
@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from navicert.gateway import message as rpc
 from navicert.gateway.calling import VERSION, is_name
 from navicert.gateway.message import Kind, Message, Refused, Tree
-from navicert.gateway.pins import Server, digest_of, text_digest
+from navicert.gateway.pins import LISTS, PROMPTS, SAID, TEMPLATES, TOOLS, Server, digest_of, text_digest, text_key
 from navicert.gateway.stdio import launch, program_digest, stop
-from navicert.gateway.surfaces import LIST, RESERVED
+from navicert.gateway.surfaces import RESERVED
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.errors import IntegrityError
 
@@ -26,6 +26,8 @@ _Ask = Callable[[Message], Awaitable[Message | None]]
 ERAS: Final = ("2025-11-25", "2026-07-28")
 _WITHIN_S: Final = 30.0
 _PAGES: Final = 100
+_OTHERS: Final = {PROMPTS: "prompts", TEMPLATES: "resources"}
+"""What not every server lists → the capability of those that do."""
 _VERBS: Final = {
     Effect.READ: "get list read search find query show describe fetch view status log diff count check lookup browse"
     " tree info stat head inspect compare select explain",
@@ -55,18 +57,21 @@ _ROLES: Final = {
 
 
 class Looked(NamedTuple):
-    """What a server shows: the definitions by name (of the newest revision that it speaks), pins, and proposals."""
+    """What a server shows, as it would be accepted. unusable: tools whose names cannot stand in a rule."""
 
     server: Server
-    definitions: dict[str, Tree]
     unusable: tuple[str, ...]
 
 
 async def look(name: str, server: Server) -> Looked:
-    """Ask a server in each revision for its tools, launched or reached; raises `IntegrityError` for no answer."""
-    tools: dict[str, set[str]] = {}
+    """Ask a server in each revision for what it defines, launched or reached; raises `IntegrityError` for no answer.
+
+    The texts and the proposals are those of the newest revision that it speaks.
+    """
+    digests: dict[str, dict[str, set[str]]] = {method: {} for method in LISTS}
+    newest: dict[str, dict[str, Tree]] = {method: {} for method in LISTS}
     texts: set[str] = set()
-    definitions: dict[str, Tree] = {}
+    said: dict[str, str] = {}
     server = _accepted(server, program=program_digest(server.command) if server.url is None else None)
     troubles: list[str] = []
     for era in ERAS:
@@ -76,27 +81,42 @@ async def look(name: str, server: Server) -> Looked:
         except (TimeoutError, ConnectionError, Refused, asyncio.IncompleteReadError) as error:
             troubles.append(f"{era}: {str(error) or 'no answer'}")
             continue
-        for tool in listed:
-            definitions[tool["name"]] = tool
-            tools.setdefault(tool["name"], set()).add(digest_of(tool))
+        for method, items in listed.items():
+            for item in items:
+                called = item[LISTS[method].key]
+                newest[method][called] = item
+                digests[method].setdefault(called, set()).add(digest_of(item))
         if text is not None:
             texts.add(text_digest(text))
+            said = {SAID: rpc.write({"instructions": text})}
     if len(troubles) == len(ERAS):
         raise IntegrityError(f"the server `{name}` does not answer ({'; '.join(troubles)}); try it by hand")
-    usable = {each for each in definitions if is_name(each) and each not in RESERVED}
+    tools = newest[TOOLS]
+    unusable = {each for each in tools if not is_name(each) or each in RESERVED}
+    digests[TOOLS] = {each: found for each, found in digests[TOOLS].items() if each not in unusable}
+    pins = {
+        LISTS[method].pins: {each: tuple(sorted(found)) for each, found in sorted(digests[method].items())}
+        for method in LISTS
+    }
     found = _accepted(
         server,
+        **pins,
         program=server.program,
-        tools={each: tuple(sorted(digests)) for each, digests in sorted(tools.items()) if each in usable},
         instructions=tuple(sorted(texts)),
-        profiles=tuple(proposed(name, definitions[each]) for each in sorted(usable)),
-        definitions={each: rpc.write(definitions[each]) for each in sorted(usable)},
+        profiles=tuple(proposed(name, tools[each]) for each in pins["tools"]),
+        definitions={
+            text_key(method, each): rpc.write(newest[method][each])
+            for method, listing in LISTS.items()
+            for each in pins[listing.pins]
+        }
+        | said,
     )
-    return Looked(found, definitions, tuple(sorted(definitions.keys() - usable)))
+    return Looked(found, tuple(sorted(unusable)))
 
 
 def _accepted(server: Server, **changes: Any) -> Server:
-    held = {name: getattr(server, name) for name in ("command", "env", "url", "headers", "within_s")}
+    kept = ("command", "env", "url", "headers", "within_s", "fresh_s", "dispatch")
+    held = {name: getattr(server, name) for name in kept}
     return Server(**held, **changes)
 
 
@@ -120,19 +140,22 @@ def proposed(server: str, definition: Tree) -> ToolProfile:
     )
 
 
-async def _listed(server: Server, era: str) -> tuple[list[Tree], str | None]:
+async def _listed(server: Server, era: str) -> tuple[dict[str, list[Tree]], str | None]:
+    """Return what a server lists, by method, and its instructions; raises `Refused` if it does not list its tools."""
     async with _asking(server) as ask:
         talk = _Talk(ask)
-        text = await talk.open(era)
-        listed: list[Tree] = []
-        cursor: Tree = {}
-        for _ in range(_PAGES):
-            page = await talk.ask(LIST, cursor)
-            listed += [tool for tool in page.get("tools", ()) if type(tool) is dict and type(tool.get("name")) is str]
-            if type(page.get("nextCursor")) is not str:
-                break
-            cursor = {"cursor": page["nextCursor"]}
-        return listed, text
+        said = await talk.open(era)
+        has = said.get("capabilities")
+        has = has if type(has) is dict else {}
+        listed = {TOOLS: await talk.list(TOOLS)} if "tools" in has or not has.keys() & _OTHERS.values() else {}
+        for method, capability in _OTHERS.items():
+            if capability in has:
+                with suppress(
+                    Refused
+                ):  # a server with resources need not have templates; what is not seen is not pinned
+                    listed[method] = await talk.list(method)
+        text = said.get("instructions")
+        return listed, text if type(text) is str else None
 
 
 @asynccontextmanager
@@ -190,8 +213,8 @@ class _Talk:
         self._asked = 0
         self._meta: Tree = {}
 
-    async def open(self, era: str) -> str | None:
-        """Begin as a client of this revision does; returns the server's instructions."""
+    async def open(self, era: str) -> Tree:
+        """Begin as a client of this revision does; returns what the server says of itself."""
         me: Tree = {"name": "navicert", "version": "0"}
         if era == ERAS[0]:
             said = await self.ask("initialize", {"protocolVersion": era, "capabilities": {}, "clientInfo": me})
@@ -203,8 +226,22 @@ class _Talk:
                 "io.modelcontextprotocol/clientCapabilities": {},
             }
             said = await self.ask("server/discover", {})
-        text = said.get("instructions")
-        return text if type(text) is str else None
+        return said
+
+    async def list(self, method: str) -> list[Tree]:
+        """Return the definitions that a server lists, page by page; raises `Refused`."""
+        member, key = LISTS[method][:2]
+        found: list[Tree] = []
+        cursor: Tree = {}
+        for _ in range(_PAGES):
+            page = await self.ask(method, cursor)
+            items = page.get(member)
+            items = items if type(items) is list else []
+            found += [each for each in items if type(each) is dict and type(each.get(key)) is str]
+            if type(page.get("nextCursor")) is not str:
+                break
+            cursor = {"cursor": page["nextCursor"]}
+        return found
 
     async def ask(self, method: str, params: Tree) -> Tree:
         """Return the result of one request; raises `Refused` for an error."""

@@ -23,7 +23,8 @@ INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
 INTERNAL_ERROR: Final = -32603
 _MEMBERS: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
-_text = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=lambda number: msgspec.Raw(number.encode())).encode
+"""A `Number`, of all that a tree holds, is no type of msgspec's own."""
 
 Id = str | Number
 Tree = dict[str, Any]
@@ -72,7 +73,7 @@ class Message(NamedTuple):
 
     def data(self) -> bytes:
         """Return the bytes to send, without a line end in them."""
-        return write(self.tree).encode()
+        return _encode(self.tree)
 
 
 def read(data: bytes, limit: int = LIMIT) -> Message:
@@ -130,14 +131,7 @@ def _id_in(data: bytes) -> Id | None:
 
 def write(value: Any) -> str:
     """Return JSON text of a tree from `read`, members in order, numbers as they came."""
-    kind = type(value)
-    if kind is Number:
-        return str(value)
-    if kind is dict:
-        return "{" + ",".join(f"{_text(key).decode()}:{write(item)}" for key, item in value.items()) + "}"
-    if kind is list:
-        return "[" + ",".join(map(write, value)) + "]"
-    return _text(value).decode()
+    return _encode(value).decode()
 
 
 def request(id_: Id, method: str, params: Tree) -> Message:

@@ -25,7 +25,10 @@ HANDSHAKE: Final = ("2025-11-25", "2025-06-18", "2025-03-26")
 STATELESS: Final = ("2026-07-28",)
 MISMATCH: Final = -32020
 UNSUPPORTED: Final = -32022
-NAMED: Final[Mapping[str, str]] = {CALL: "name", "prompts/get": "name", "resources/read": "uri"}
+NAMED: Final[Mapping[str, str]] = {
+    CALL: "name", "prompts/get": "name", "resources/read": "uri", "tasks/get": "taskId", "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}  # fmt: skip
 _PARAM: Final = "mcp-param-"
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _PLAIN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?|")

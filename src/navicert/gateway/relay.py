@@ -2,144 +2,65 @@
 
 * A request waits for its answer in a task of its own, and so long as the server's entry says; notifications are passed
   on in the order of their coming.
-* What fails fails closed: an engine that errs, a server that ends, an answer that cannot be read give the caller an
-  error, and leave a receipt. Whether a call that was on its way happened is then not known, and stays open.
 * An answer is matched to the request that is waiting for it, by id; what nobody asked for is dropped.
+* Words that a server says besides its answers (logs, progress) are few, short, and labelled before they go on; where no
+  action is under way that they could be of, they are left out.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from navicert.core.canonical import Number
+from navicert.engine.completing import Output
 from navicert.engine.mediating import Mediator
 from navicert.engine.workings import safe
 from navicert.gateway import message as rpc
-from navicert.gateway.calling import (
-    asked,
-    asks,
-    failed,
-    forwarded,
-    output_of,
-    passed,
-    refusal,
-    trouble,
-    with_receipt,
-)
-from navicert.gateway.message import INVALID_REQUEST, METHOD_NOT_FOUND, Id, Kind, Message, Refused, Tree
-from navicert.gateway.pins import Watch
+from navicert.gateway.asks import Unasked
+from navicert.gateway.calling import is_stateless, own_meta, passed, refusal, trouble
+from navicert.gateway.judge import Judge
+from navicert.gateway.message import INVALID_REQUEST, METHOD_NOT_FOUND, Kind, Message, Refused, Tree
+from navicert.gateway.pins import CHANGES, Watch
+from navicert.gateway.shown import Shown
+from navicert.gateway.side import AT_ONCE, Absent, Key, Lost, Send, Side, is_ours, key_of
 from navicert.gateway.surfaces import (
     ASKED_BACK,
-    CALL,
     CANCELLED,
     JUDGED,
-    LIST,
+    LISTEN,
+    NOT_STATELESS,
     NOTICES,
     NOTICES_BACK,
     OPENING,
     PASSED,
     PASSED_BACK,
-    TOOLS_CHANGED,
+    ROUNDS,
+    SUBSCRIBE,
+    TASK_STATUS,
+    TASKS,
+    UNSUBSCRIBE,
 )
+from navicert.gateway.talk import Talk, Turn
+from navicert.gateway.tasks import INVALID_PARAMS
 from navicert.model.decision import Permit
-from navicert.model.errors import InvalidAction, NavicertError
+from navicert.model.errors import NavicertError
 
-Send = Callable[[Message], Awaitable[None]]
-Key = tuple[type, str]
-AT_ONCE: Final = 256
-"""So many requests may be on their way in one direction."""
-_GIVEN_UP: Final = 4_096
-_PAGES: Final = 100
-_RELIST_S: Final = 30.0
+PROGRESS: Final = "notifications/progress"
 _PATIENCE_S: Final = 5.0
-
-
-class Lost(TimeoutError):
-    """The other side ended before it answered, or did not in time: whether the call happened is not known."""
-
-
-class Failed(Exception):
-    """The tool says that it failed; `reply` is passed on."""
-
-    def __init__(self, reply: Message) -> None:
-        super().__init__()
-        self.reply = reply
-
-    def __str__(self) -> str:
-        text = output_of(self.reply).text
-        if text is None:  # then its words count as the highest: `engine.mediating.said`
-            raise ValueError("it cannot be looked at")
-        return text
-
-
-class _Side:
-    """What waits for answers of one side. within_s: so long for each."""
-
-    def __init__(self, send: Send, within_s: float) -> None:
-        self.send = send
-        self._within_s = within_s
-        self._waiting: dict[Key, asyncio.Future[Message]] = {}
-        self._given_up: dict[Key, None] = {}
-        """Sent, and not waited for any more: a late answer must not be taken for that of another request."""
-        self._ended = False
-
-    def takes(self, id_: Id) -> bool:
-        """Tell whether one more request may wait under this id."""
-        key = key_of(id_)
-        return len(self._waiting) < AT_ONCE and key not in self._waiting and key not in self._given_up
-
-    async def ask(self, request: Message) -> Message:
-        """Send a request and wait for its answer; raises `Lost` where the side ends, or lets it wait for too long."""
-        key = key_of(request.id or "")
-        if self._ended:
-            raise Lost("it has ended")
-        found: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[key] = found
-        try:
-            async with asyncio.timeout(self._within_s):
-                await self.send(request)
-                return await found
-        except ConnectionError as error:
-            raise Lost(str(error)) from None
-        except TimeoutError as error:
-            if isinstance(error, Lost):
-                raise
-            raise Lost(f"it took longer than {self._within_s:g} s") from None
-        finally:
-            self._waiting.pop(key, None)
-            if not found.done() or found.cancelled() or found.exception() is not None:
-                self._given_up[key] = None
-                while len(self._given_up) > _GIVEN_UP:
-                    self._given_up.pop(next(iter(self._given_up)))
-
-    def answered(self, reply: Message) -> bool:
-        """Hand an answer to who waits for it; False where nobody does."""
-        key = key_of(reply.id or "")
-        self._given_up.pop(key, None)
-        found = self._waiting.get(key)
-        if found is None or found.done():
-            return False
-        found.set_result(reply)
-        return True
-
-    def end(self) -> None:
-        """Let everybody know that nothing more comes."""
-        self._ended = True
-        self.fail("it ended before it answered")
-
-    def fail(self, why: str, id_: Id | None = None) -> None:
-        """Tell whoever waits under this id, or everybody, that their answer does not come."""
-        for key, found in self._waiting.items():
-            if not found.done() and (id_ is None or key == key_of(id_)):
-                found.set_exception(Lost(why))
+_WORDS: Final = 16_384
+"""So long may words be that belong to no result, characters."""
+_NOTICES_PER_S: Final = 50
+_NOTICES_AT_ONCE: Final = 200
+_SUBSCRIPTIONS: Final = 100
 
 
 class Relay:
     """Messages of one client and one server. refresh: takes up a changed policy. note: for the operator's eyes.
 
     standing: the session and surface of the message in hand, where they are not the same for all of a connection.
+    turn: what the message in hand belongs to, so that what comes of it finds its way.
     """
 
     def __init__(  # noqa: PLR0913 - what one connection consists of
@@ -153,23 +74,47 @@ class Relay:
         to_client: Send,
         to_server: Send,
         standing: Callable[[], tuple[str, str]] | None = None,
+        turn: Callable[[], Turn | None] = lambda: None,
         refresh: Callable[[], None] = lambda: None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._mediator = mediator
-        self._standing = standing or (lambda: (session_id, surface))
         self._name = name
         self._watch = watch
-        self._client = _Side(to_client, watch.within_s)
-        self._server = _Side(to_server, watch.within_s)
+        self._standing = standing or (lambda: (session_id, surface))
+        self._client = Side(to_client, watch.within_s)
+        self._server = Side(to_server, watch.within_s)
+        self._shown = Shown(mediator, name, watch, self._server, note)
+        self._judge = Judge(
+            mediator, name, watch, client=self._client, server=self._server,
+            standing=self._standing, refresh=refresh, tell=self._tell,
+            shown=self._shown,
+        )  # fmt: skip
         self._refresh = refresh
+        self._turn = turn
         self._note = note
+        self._capabilities: Tree = {}
+        self._last: Message | None = None
+        """Whose revision requests of our own speak."""
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._others: set[asyncio.Task[None]] = set()
-        self._own = 0
-        self._looks = 0
+        self._talks: dict[Talk, asyncio.Task[None]] = {}
+        self._subscribed: set[str] = set()
+        self._looks: dict[str, int] = {}
         self._deaf_until = 0.0
-        self._look = asyncio.Lock()
+        self._room = float(_NOTICES_AT_ONCE)
+        self._counted_at = 0.0
+
+    @property
+    def tokens(self) -> frozenset[str]:
+        """What later requests may name to go on with something here: states, and tasks."""
+        states = {talk.state for talk in self._talks if talk.state is not None}
+        return self._judge.tasks.names | states
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether a request of the client is on its way."""
+        return bool(self._tasks)
 
     async def from_client(self, data: bytes) -> None:
         """Take one message of the client."""
@@ -214,9 +159,11 @@ class Relay:
         """End both sides: what is on its way is left open, and everybody is told."""
         self._server.end()
         self._client.end()
-        for task in (*self._tasks.values(), *self._others):
+        self._judge.tasks.end()
+        held = (*self._tasks.values(), *self._others, *self._talks.values())
+        for task in held:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), *self._others, return_exceptions=True)
+        await asyncio.gather(*held, return_exceptions=True)
 
     async def settled(self, within_s: float) -> None:
         """Wait until everybody who waited has been told."""
@@ -234,17 +181,98 @@ class Relay:
         id_ = request.id or ""
         key = key_of(id_)
         full = len(self._tasks) >= AT_ONCE
-        if full or key in self._tasks or not self._server.takes(id_) or _is_ours(id_):
+        if full or key in self._tasks or not self._server.takes(id_) or is_ours(id_):
             why = "a request with this id is on its way, or too many are"
             await self._client.send(rpc.error(id_, INVALID_REQUEST, why))
-        elif request.method in JUDGED or request.method in PASSED:
-            work = self._judge(request, self._server) if request.method in JUDGED else self._pass(request)
-            task = self._tasks[key] = asyncio.create_task(work)
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
-            return task
-        else:
+            return None
+        work = self._work(request)
+        if work is None:
             await self._client.send(rpc.error(id_, METHOD_NOT_FOUND, f"`{request.method:.80}` is not passed on"))
-        return None
+            return None
+        self._last = request
+        task = self._tasks[key] = asyncio.create_task(self._answer(request, work))
+        task.add_done_callback(lambda done: self._tasks.pop(key) if self._tasks.get(key) is done else None)
+        return task
+
+    def _work(self, request: Message) -> Awaitable[Message] | None:
+        """Return what answers a request, None for one that is not passed on."""
+        if is_stateless(request) and request.method in NOT_STATELESS:
+            return None
+        if request.method in TASKS:
+            return self._judge.tasks.asked(request)
+        if request.method == LISTEN and is_stateless(request):
+            return self._listen(request)
+        if request.method in JUDGED:
+            return self._course(request)
+        return self._pass(request) if request.method in PASSED else None
+
+    async def _answer(self, request: Message, work: Awaitable[Message]) -> None:
+        """Answer a request to where it came from; raises nothing but a cancellation."""
+        try:
+            reply = await work
+        except Refused as error:
+            reply = rpc.error(request.id, error.code, str(error))
+        except (Lost, Absent) as error:
+            reply = trouble(request, f"the server `{self._name}` is gone: {error}")
+        except (NavicertError, Unasked) as error:
+            reply = trouble(request, str(error))
+        except Exception as error:  # noqa: BLE001 - a failure of ours is an error for the caller, never a pass
+            reply = trouble(request, f"the gateway failed: {safe(error)}")
+        task = self._tasks.pop(key_of(request.id), None)  # before: whoever has the answer may use the id again
+        if task is not None:
+            self._others.add(task)
+            task.add_done_callback(self._others.discard)
+        await self._client.send(reply)
+
+    async def _course(self, request: Message) -> Message:
+        """Have a request judged and done: from the beginning, or from where it was asked for something."""
+        talk = self._taken_up(request)
+        if talk is None:
+            talk = Talk(request, self._capabilities, self._turn())
+            course = self._talks[talk] = asyncio.create_task(self._judge.course(talk))
+            course.add_done_callback(lambda _: self._talks.pop(talk, None))
+        try:
+            reply = await talk.told()
+        except asyncio.CancelledError:  # whoever hangs up cancels; what was asked of them already is waited for
+            if talk.request is request and talk in self._talks:
+                course = self._talks[talk]
+                course.cancel()
+                await asyncio.wait({course})
+            raise
+        if request.method == SUBSCRIBE and reply.kind is Kind.RESULT:
+            self._subscribed.add(request.params["uri"])
+        return reply
+
+    def _taken_up(self, request: Message) -> Talk | None:
+        rounds = request.method in ROUNDS and is_stateless(request)
+        if not rounds or "requestState" not in request.params:
+            return None
+        for talk in self._talks:
+            if talk.goes_on(request, self._turn()):
+                return talk
+        why = "`requestState` is used up, expired, or of another request; call again without it"
+        raise Refused(INVALID_PARAMS, why, request.id)
+
+    async def _listen(self, request: Message) -> Message:
+        """Pass on a subscription: each resource in it is an action (2026-07-28)."""
+        asked = request.params.get("notifications")
+        asked = asked if type(asked) is dict else {}
+        wanted: Tree = {key: True for key in _CHANGES if asked.get(key) is True}
+        uris = asked.get("resourceSubscriptions") or []
+        if type(uris) is not list or len(uris) > _SUBSCRIPTIONS or not all(type(uri) is str for uri in uris):
+            why = f"at most {_SUBSCRIPTIONS} resources are subscribed to, by their URIs"
+            raise Refused(INVALID_PARAMS, why, request.id)
+        for uri in uris:
+            answer = await self._judge.permitted(rpc.request(request.id or "", SUBSCRIBE, {"uri": uri}))
+            if not isinstance(answer, Permit):
+                return refusal(request, answer)
+            await self._mediator.redeem_async(answer)
+            await self._mediator.complete_async(answer, Output(text="", empty=True))
+        self._subscribed |= {*uris}
+        wanted |= {"resourceSubscriptions": uris} if uris else {}
+        meta = own_meta(request.params)
+        params: Tree = {"notifications": wanted} | ({"_meta": meta} if meta else {})
+        return await self._server.ask(rpc.request(request.id or "", LISTEN, params), endless=True)
 
     async def _notified(self, message: Message) -> None:
         if message.method not in NOTICES:
@@ -256,102 +284,39 @@ class Relay:
                 return
             task.cancel()
         try:
-            await self._tell(passed(message))
+            await self._tell(self._server, passed(message))
         except Refused as error:
             self._note(f"`{message.method}` of the client is dropped: {error}")
 
-    async def _tell(self, message: Message) -> None:
-        """Notify the server; one that does not read holds up nobody: it is waited for once in a while."""
+    async def _tell(self, side: Side, message: Message) -> None:
+        """Notify a side; one that does not read holds up nobody: it is waited for once in a while."""
         now = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(_PATIENCE_S if now >= self._deaf_until else 0):
-                await self._server.send(message)
+                await side.send(message)
         except (ConnectionError, TimeoutError) as error:
             self._deaf_until = max(self._deaf_until, now + 10 * _PATIENCE_S)
             self._note(f"`{message.method:.80}` is dropped: {safe(error)}")
 
-    async def _pass(self, request: Message) -> None:
-        try:
-            reply = await self._server.ask(passed(request))
-            reply = trouble(request, _WITHHELD) if asks(reply) else self._looked_at(request, reply)
-        except Refused as error:
-            reply = rpc.error(request.id, error.code, str(error))
-        except Lost as error:
-            reply = trouble(request, f"the server `{self._name}` is gone: {error}")
-        await self._client.send(reply)
-
-    def _looked_at(self, request: Message, reply: Message) -> Message:
-        """Return the answer without what nobody has accepted (T11)."""
-        if reply.kind is not Kind.RESULT:
-            return reply
-        value: Tree = reply.tree["result"]
-        if request.method == LIST:
-            value = value | {"tools": self._watch.page(value.get("tools"))}
-            if "cacheScope" in value:
-                value |= {"cacheScope": "private"}
-            for name, why in self._watch.refused.items():
-                self._note(f"the tool `{name:.80}` is held back: {why}; see `navicert tools {self._name}`")
-        elif request.method in OPENING:
-            shown = self._watch.introduction(value)
-            if shown is not value:
-                self._note("the server's instructions are left out: they are not what was accepted")
-            value = shown
-        return Message(reply.kind, reply.tree | {"result": value})
-
-    # the judging
-
-    async def _judge(self, request: Message, other: _Side) -> None:
-        """Judge a request, have the other side answer it, and answer it to where it came from."""
-        asker = self._client if other is self._server else self._server
-        try:
-            reply = await self._judged(request, other)
-        except Refused as error:
-            reply = rpc.error(request.id, error.code, str(error))
-        except Lost as error:
-            reply = trouble(request, f"no answer came, and whether it happened is not known: {error}")
-            if other is self._server:
-                await self._tell(rpc.notification(CANCELLED, {"requestId": request.id}))
-        except NavicertError as error:
-            reply = trouble(request, str(error))
-        except Exception as error:  # noqa: BLE001 - a failure of ours is an error for the caller, and nothing ran for it
-            reply = trouble(request, f"the gateway failed: {safe(error)}")
-        await asker.send(reply)
-
-    async def _judged(self, request: Message, other: _Side) -> Message:
-        self._refresh()
-        try:
-            found = asked(self._name, request)
-        except InvalidAction as error:
-            raise Refused(INVALID_REQUEST, str(error), request.id) from None
-        if found.profile is None:
-            found = found._replace(profile=self._watch.profile(f"{found.tool}.{found.operation}"))
-        session, surface = self._standing()
-        action = self._mediator.action(
-            found.tool, found.operation, found.parameters, profile=found.profile, surface=surface
-        )
-        if request.method == CALL:
-            held = self._watch.callable(request.params["name"])
-            if held is not None:
-                why = f"the tool is not available: {held}"
-                return refusal(request, await asyncio.to_thread(self._mediator.refuse, action, session, why))
-
-        async def run(parameters: bytes) -> Message:
-            reply = await other.ask(forwarded(request, parameters))
-            if asks(reply):
-                raise Failed(trouble(request, _WITHHELD))
-            if failed(reply):
-                raise Failed(reply)
-            return reply
-
-        engine = self._mediator
-        answer = await engine.in_band_async(await engine.decide_async(action, session))
-        if not isinstance(answer, Permit):
-            return refusal(request, answer)
-        try:
-            _, reply = await engine.execute_async(answer, run, output_of)
-        except Failed as error:
-            reply = error.reply
-        return with_receipt(reply, answer)
+    async def _pass(self, request: Message) -> Message:
+        params = request.params
+        cursor = params.get("cursor", "")
+        if "cursor" in params and (type(cursor) is not str or cursor not in self._watch.cursors):
+            why = "the cursor is none that the server gave; list from the beginning"
+            raise Refused(INVALID_PARAMS, why, request.id)
+        uri = params.get("uri")
+        if request.method == UNSUBSCRIBE and (type(uri) is not str or uri not in self._subscribed):
+            raise Refused(INVALID_PARAMS, "this resource is not subscribed to", request.id)
+        if request.method in OPENING and type(params.get("capabilities")) is dict:
+            self._capabilities = params["capabilities"]
+        reply = await self._server.ask(passed(request))
+        value: Tree = reply.tree.get("result", {})
+        if value.get("resultType", "complete") != "complete" or type(value.get("task")) is dict:
+            return trouble(request, "the server asks for something, or answers later, where that has no place")
+        if type(value.get("nextCursor")) is str:
+            self._watch.keep_cursor(value["nextCursor"])
+        self._refresh()  # what somebody is shown follows the policy that is in force now
+        return await self._shown.answer(request, reply, self._standing()[0])
 
     # from the server
 
@@ -360,52 +325,103 @@ class Relay:
         if request.method in PASSED_BACK and free:
             self._later(self._pass_back(request))
         elif request.method in ASKED_BACK and free:
-            self._later(self._judge(request, self._client))
+            self._later(self._judge.back(request))
         else:
             await self._server.send(rpc.error(request.id, METHOD_NOT_FOUND, "this is not passed on"))
 
     async def _pass_back(self, request: Message) -> None:
         try:
             reply = await self._client.ask(passed(request))
-        except Lost as error:
+        except (Lost, Absent) as error:
             reply = trouble(request, f"the client is gone: {error}")
         await self._server.send(reply)
 
     async def _notified_back(self, message: Message) -> None:
-        if message.method not in NOTICES_BACK:
+        if message.method not in NOTICES_BACK and message.method != TASK_STATUS:
             self._note(f"`{message.method:.80}` of the server is dropped")
-        elif message.method == TOOLS_CHANGED:
-            if self._looks < 2:  # one is under way, and one comes after it, for all that changes until then
-                self._looks += 1
-                self._later(self._changed())
+        elif not self._has_room():
+            self._note(f"`{message.method}` of the server is dropped: there are more than {_NOTICES_PER_S} a second")
+        elif message.method in CHANGES:
+            looks = self._looks.get(message.method, 0)
+            if looks < 2:  # one is under way, and one comes after it, for all that changes until then
+                self._looks[message.method] = looks + 1
+                self._later(self._changed(message))
         else:
-            await self._client.send(message)
+            try:
+                shown = await self._notice(message)
+            except (NavicertError, Refused) as error:  # what cannot be labelled is not passed on
+                self._note(f"`{message.method}` of the server is dropped: {error}")
+                return
+            if shown is not None:
+                await self._client.send(shown)
 
-    async def _changed(self) -> None:
-        """Look at the tools again before the client hears that they have changed (T11)."""
+    async def _notice(self, message: Message) -> Message | None:
+        """Return a notification as it goes on, None where it does not: words of the server are labelled first."""
+        method = message.method
+        params: Tree = {key: item for key, item in message.params.items() if key in _TOLD.get(method, ())}
+        if method == TASK_STATUS:
+            told = await self._judge.tasks.notified(message.params)
+            if told is None:
+                return None
+            params = told
+        elif method == "notifications/subscriptions/acknowledged":
+            params = {"notifications": self._agreed(params.get("notifications"))}
+        elif method == PROGRESS:
+            params = {key: item for key, item in params.items() if key in _TEXTS or type(item) is Number}
+        words = self._words(method, params)
+        if words is not None:
+            text = rpc.write(words)
+            if len(text) > _WORDS or not await self._judge.read(text):
+                self._note(f"words of the server in `{method}` are left out: too many, or of no action")
+                if method != PROGRESS:
+                    return None
+                del params["message"]
+        meta = own_meta(message.params)
+        meta.pop(_RELATED, None)
+        return rpc.notification(method, params | ({"_meta": meta} if meta else {}))
+
+    def _words(self, method: str, params: Tree) -> object:
+        """Return what of a notification is the server's own words, None where it has none."""
+        if method == "notifications/message":
+            return params
+        if method == PROGRESS:
+            return params.get("message")
+        if method == "notifications/resources/updated":
+            uri = params.get("uri")
+            return None if type(uri) is str and uri in self._subscribed else uri
+        if method == "notifications/elicitation/complete":
+            name = params.get("elicitationId")
+            return None if type(name) is str and name in self._judge.opened else name
+        return None
+
+    def _agreed(self, told: object) -> Tree:
+        """Return what a server has agreed to tell: of what was asked for."""
+        agreed: Tree = told if type(told) is dict else {}
+        uris = agreed.get("resourceSubscriptions")
+        known = [uri for uri in uris if type(uri) is str and uri in self._subscribed] if type(uris) is list else []
+        changes = {key: agreed[key] for key in _CHANGES if type(agreed.get(key)) is bool}
+        return changes | ({"resourceSubscriptions": known} if known else {})
+
+    def _has_room(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._room = min(_NOTICES_AT_ONCE, self._room + (now - self._counted_at) * _NOTICES_PER_S)
+        self._counted_at = now
+        if self._room < 1:
+            return False
+        self._room -= 1
+        return True
+
+    async def _changed(self, message: Message) -> None:
+        """Look at a list again before the client hears that it has changed (T11)."""
         try:
-            async with self._look, asyncio.timeout(_RELIST_S):
-                await self._list()
-        except TimeoutError as error:
-            self._note(f"the tools changed, and could not be listed again: {safe(error)}")
+            await self._shown.look(CHANGES[message.method], self._last, anew=True)
+        except (TimeoutError, Absent) as error:
+            self._note(f"a list changed, and could not be looked at again: {safe(error)}")
             return
         finally:
-            self._looks -= 1
-        await self._client.send(rpc.notification(TOOLS_CHANGED, {}))
-
-    async def _list(self) -> None:
-        cursor: Tree = {}
-        for _ in range(_PAGES):
-            self._own += 1
-            reply = await self._server.ask(rpc.request(f"{_OURS}{self._own}", LIST, cursor))
-            if reply.kind is not Kind.RESULT:
-                raise Lost("the server does not list them")
-            value: Tree = reply.tree["result"]
-            self._watch.page(value.get("tools"))
-            after = value.get("nextCursor")
-            if type(after) is not str:
-                return
-            cursor = {"cursor": after}
+            self._looks[message.method] -= 1
+        meta = own_meta(message.params)
+        await self._client.send(rpc.notification(message.method, {"_meta": meta} if meta else {}))
 
     def _later(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -413,14 +429,15 @@ class Relay:
         task.add_done_callback(self._others.discard)
 
 
-_OURS: Final = "navicert-"
-_WITHHELD: Final = "the server asks for something, or answers later; neither is passed on yet"
-
-
-def key_of(id_: object) -> Key:
-    """Return an id as what it is found by: 1 and "1" are two."""
-    return type(id_), str(id_)
-
-
-def _is_ours(id_: Id) -> bool:
-    return type(id_) is not Number and id_.startswith(_OURS)
+_TOLD: Final[Mapping[str, frozenset[str]]] = {
+    CANCELLED: frozenset({"requestId"}),
+    PROGRESS: frozenset({"progressToken", "progress", "total", "message"}),
+    "notifications/message": frozenset({"level", "logger", "data"}),
+    "notifications/resources/updated": frozenset({"uri"}),
+    "notifications/elicitation/complete": frozenset({"elicitationId"}),
+    "notifications/subscriptions/acknowledged": frozenset({"notifications"}),
+}
+"""Notifications of the server → their members that go on."""
+_TEXTS: Final = frozenset({"progressToken", "message"})
+_CHANGES: Final = ("toolsListChanged", "promptsListChanged", "resourcesListChanged")
+_RELATED: Final = "io.modelcontextprotocol/related-task"

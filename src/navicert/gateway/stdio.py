@@ -23,7 +23,8 @@ from navicert.core.inert import inert
 from navicert.engine.mediating import Mediator
 from navicert.gateway.message import LIMIT, Message
 from navicert.gateway.pins import Server, Watch
-from navicert.gateway.relay import Relay, Send
+from navicert.gateway.relay import Relay
+from navicert.gateway.side import NotSent, Send
 from navicert.model.errors import IntegrityError
 from navicert.sdk.guard import Guard
 
@@ -69,9 +70,9 @@ async def serve(guard: Guard, session_id: str, name: str, server: Server, surfac
         return
     child = await launch(server)
     client = await _stdin()
-    relay = _relay(guard, session_id, name, Watch(server), surface, _to_child(child))
-    below = asyncio.create_task(_pump(child.stdout, relay.from_server))
-    above = asyncio.create_task(_pump(client, relay.from_client))
+    relay = _relay(guard, session_id, name, Watch(server), surface, to_child(child))
+    below = asyncio.create_task(pump(child.stdout, relay.from_server))
+    above = asyncio.create_task(pump(client, relay.from_client))
     try:
         done, _ = await asyncio.wait({below, above}, return_when=asyncio.FIRST_COMPLETED)
         if below in done:
@@ -90,7 +91,8 @@ async def serve(guard: Guard, session_id: str, name: str, server: Server, surfac
 async def _serve_reached(guard: Guard, session_id: str, name: str, server: Server, surface: str) -> None:
     """Relay between our standard input and output and a server that is reached over HTTP, until the client ends."""
     from navicert.gateway.mirror import Mirror
-    from navicert.gateway.upstream import NoStream, Upstream, client
+    from navicert.gateway.upstream import Upstream, client
+    from navicert.gateway.ways import NoStream
 
     listening: list[asyncio.Task[None]] = []
 
@@ -113,7 +115,7 @@ async def _serve_reached(guard: Guard, session_id: str, name: str, server: Serve
     async with client(server) as http:
         upstream = Upstream(server, Mirror(server), http, relay.server_says, lambda text: note(name, text))
         try:
-            await _pump(await _stdin(), relay.from_client)
+            await pump(await _stdin(), relay.from_client)
         finally:
             for task in listening:
                 task.cancel()
@@ -121,13 +123,36 @@ async def _serve_reached(guard: Guard, session_id: str, name: str, server: Serve
             await upstream.end()
 
 
-def _to_child(child: asyncio.subprocess.Process) -> Send:
+async def serve_many(guard: Guard, session_id: str, servers: Mapping[str, Server], surface: str = SURFACE) -> None:
+    """Relay between our standard input and output and many servers, until the client ends."""
+    from navicert.gateway.many import Fan
+    from navicert.gateway.ways import Lane, Ways
+
+    def lane(name: str, to_client: Send) -> Lane:
+        async def take(message: Message) -> None:
+            await relay.server_says(message)
+
+        way = ways.to(name, take)
+        relay = _relay(guard, session_id, name, Watch(servers[name]), surface, way.send, to_client)
+        return Lane(relay, way)
+
+    ways = Ways(servers, note)
+    fan = Fan(servers, lane, _to_stdout(), note, listens=True)
+    try:
+        await pump(await _stdin(), fan.from_client)
+    finally:
+        await fan.end()
+        await ways.close()
+
+
+def to_child(child: asyncio.subprocess.Process) -> Send:
+    """Return what sends to a server that was launched; it raises `NotSent` once that has ended."""
     turn = asyncio.Lock()
 
     async def to_server(message: Message) -> None:
         pipe = child.stdin
         if pipe is None or pipe.is_closing():
-            raise ConnectionError("the server has ended")
+            raise NotSent("the server has ended")
         async with turn:
             await pipe.drain()  # before: who gives up waiting for it has written nothing
             pipe.write(message.data() + b"\n")
@@ -135,7 +160,7 @@ def _to_child(child: asyncio.subprocess.Process) -> Send:
     return to_server
 
 
-def _relay(guard: Guard, session_id: str, name: str, watch: Watch, surface: str, to_server: Send) -> Relay:
+def _to_stdout() -> Send:
     loop = asyncio.get_running_loop()
     out = asyncio.Lock()
 
@@ -144,9 +169,15 @@ def _relay(guard: Guard, session_id: str, name: str, watch: Watch, surface: str,
         async with out:
             await loop.run_in_executor(None, _write, data)
 
+    return to_client
+
+
+def _relay(
+    guard: Guard, session_id: str, name: str, watch: Watch, surface: str, to_server: Send, to_client: Send | None = None
+) -> Relay:
     engine: Mediator = guard.engine
     return Relay(
-        engine, session_id, name, watch, surface=surface, to_client=to_client, to_server=to_server,
+        engine, session_id, name, watch, surface=surface, to_client=to_client or _to_stdout(), to_server=to_server,
         refresh=guard.refresh, note=lambda text: note(name, text),
     )  # fmt: skip
 
@@ -154,7 +185,7 @@ def _relay(guard: Guard, session_id: str, name: str, watch: Watch, surface: str,
 def note(name: str, text: str) -> None:
     """Tell the operator, on standard error, where it can be written to."""
     with suppress(OSError):
-        sys.stderr.write(f"navicert mcp {name}: {inert(text)}\n")
+        sys.stderr.write(f"navicert mcp{' ' * bool(name)}{name}: {inert(text)}\n")
         sys.stderr.flush()
 
 
@@ -170,7 +201,7 @@ async def _stdin() -> asyncio.StreamReader:
     return reader
 
 
-async def _pump(reader: asyncio.StreamReader | None, take: Callable[[bytes], Awaitable[None]]) -> None:
+async def pump(reader: asyncio.StreamReader | None, take: Callable[[bytes], Awaitable[None]]) -> None:
     """Hand over each line; of one beyond the limit, so much that it is seen to be, once its end has come."""
     if reader is None:
         return

@@ -3,6 +3,7 @@
 * Judged: it is an action, by the name `server.operation`, with what it asks for as parameters (R1.a).
 * Passed: it carries nothing that acts, or its answer is looked at (`tools/list`, `initialize`, `server/discover`). Of
   its parameters only those that the protocol knows go on: others would be a channel that nobody judges.
+* What comes later (a task), or after something else was asked for, is the result of the action that began it.
 * What a server asks of the client (sampling, elicitation, roots) is an action too: of that server, for the policy to
   permit. Undeclared, it is refused, like any tool.
 """
@@ -30,14 +31,17 @@ class Surface(NamedTuple):
 
 CALL: Final = "tools/call"
 LIST: Final = "tools/list"
+LISTEN: Final = "subscriptions/listen"
 OPENING: Final = frozenset({"initialize", "server/discover"})
+SUBSCRIBE: Final = "resources/subscribe"
+UNSUBSCRIBE: Final = "resources/unsubscribe"
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"
 CANCELLED: Final = "notifications/cancelled"
 
 JUDGED: Final[Mapping[str, Surface]] = {
     CALL: Surface("", ("arguments",)),
     "resources/read": Surface("resources-read", ("uri",), Effect.READ, ("uri",)),
-    "resources/subscribe": Surface("resources-subscribe", ("uri",), Effect.READ, ("uri",)),
+    SUBSCRIBE: Surface("resources-subscribe", ("uri",), Effect.READ, ("uri",)),
     "prompts/get": Surface("prompts-get", ("name", "arguments"), Effect.READ),
     "completion/complete": Surface("completion-complete", ("ref", "argument", "context"), Effect.READ),
 }
@@ -56,10 +60,24 @@ PASSED: Final[Mapping[str, frozenset[str]]] = {
     "prompts/list": frozenset({"cursor"}),
     "resources/list": frozenset({"cursor"}),
     "resources/templates/list": frozenset({"cursor"}),
-    "resources/unsubscribe": frozenset({"uri"}),
+    UNSUBSCRIBE: frozenset({"uri"}),
     "logging/setLevel": frozenset({"level"}),
 }
 """Requests that are passed on → their parameters."""
+ROUNDS: Final = frozenset({CALL, "resources/read", "prompts/get"})
+"""Requests that may come again, with what the server asked for (2026-07-28)."""
+TASKS: Final[Mapping[str, frozenset[str]]] = {
+    "tasks/get": frozenset({"taskId"}),
+    "tasks/result": frozenset({"taskId"}),
+    "tasks/list": frozenset({"cursor"}),
+    "tasks/update": frozenset({"taskId", "inputResponses"}),
+    "tasks/cancel": frozenset({"taskId"}),
+}
+"""Requests about a result that comes later → their parameters."""
+NOT_STATELESS: Final = frozenset(
+    {"initialize", "ping", SUBSCRIBE, UNSUBSCRIBE, "logging/setLevel", "tasks/result", "tasks/list"}
+)
+"""Requests that 2026-07-28 does not have."""
 PASSED_BACK: Final = frozenset({"ping"})
 NOTICES: Final[Mapping[str, frozenset[str]]] = {
     "notifications/initialized": frozenset(),
@@ -72,9 +90,10 @@ NOTICES_BACK: Final = frozenset(
     {
         CANCELLED, TOOLS_CHANGED, "notifications/progress", "notifications/message", "notifications/resources/updated",
         "notifications/resources/list_changed", "notifications/prompts/list_changed",
-        "notifications/elicitation/complete",
+        "notifications/elicitation/complete", "notifications/subscriptions/acknowledged",
     }
 )  # fmt: skip
 """Notifications of the server that are passed on."""
+TASK_STATUS: Final = "notifications/tasks/status"
 RESERVED: Final = frozenset({each.operation for each in (*JUDGED.values(), *ASKED_BACK.values())} - {""})
 """Names that no tool may have: an action's name says what it is."""

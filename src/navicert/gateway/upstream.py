@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -18,6 +19,9 @@ from navicert.gateway.calling import FAILED
 from navicert.gateway.message import LIMIT, Kind, Message, Refused
 from navicert.gateway.mirror import Mirror, version_of
 from navicert.gateway.pins import Server
+from navicert.gateway.side import NotSent
+from navicert.gateway.surfaces import LISTEN
+from navicert.gateway.ways import NoStream
 from navicert.model.errors import PolicyError
 
 try:
@@ -28,11 +32,11 @@ except ImportError:
 SESSION: Final = "mcp-session-id"
 CONNECTIONS: Final = 256
 _CONNECT_S: Final = 10.0
+_ENDLESS: Final = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
 _GONE: Final = 404
-
-
-class NoStream(Exception):
-    """The server has no stream of its own messages."""
+_RESUMES: Final = 1_000
+_RETRY_S: Final = 30.0
+_ID: Final = 1_024
 
 
 def client(server: Server) -> aiohttp.ClientSession:
@@ -68,24 +72,35 @@ class Upstream:
         """The revision that a handshake agreed on; None before one, and in 2026-07-28."""
         self.gone = False
         """The server does not know the session (any more)."""
+        self.down: str | None = None
+        """Why it could not be reached, the last time that it could not."""
 
     async def send(self, message: Message) -> None:
         """Send a message. A request's answer, and what comes before it, is taken before this returns.
 
-        Raises `ConnectionError` where no answer to a request comes: it may have happened.
+        Raises `ConnectionError` where no answer to a request comes: it may have happened. `NotSent`: it did not.
         """
         if message.kind is not Kind.REQUEST and self.version is None:
             return  # 2026-07-28 has requests alone: one is cancelled by closing its connection
+        self.down = None
         try:
             async with self._http.post(
-                self._url, data=message.data(), headers=self._headers(message), allow_redirects=False
+                self._url,
+                data=message.data(),
+                headers=self._headers(message),
+                allow_redirects=False,
+                timeout=_ENDLESS if message.method == LISTEN else self._http.timeout,
             ) as answer:
                 if message.kind is Kind.REQUEST:
                     await self._answered(message, answer)
                 elif answer.status >= 300:
                     self._note(f"`{message.method:.80}` was answered with HTTP {answer.status}")
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise ConnectionError(_why(error)) from None
+        except aiohttp.ClientConnectorError as error:
+            self.down = _why(error)
+            raise NotSent(self.down) from None
+        except (aiohttp.ClientError, TimeoutError, ValueError, ConnectionError) as error:
+            self.down = str(error) if type(error) is ConnectionError else _why(error)
+            raise ConnectionError(self.down) from None
 
     def _headers(self, message: Message) -> dict[str, str]:
         found = {"accept": "application/json, text/event-stream", "content-type": "application/json"} | _PLAIN
@@ -106,10 +121,10 @@ class Upstream:
             self.gone = True
         kind = answer.content_type if _is_plain(answer) else ""
         if kind == "text/event-stream" and status == 200:
-            async for data in events(answer):
-                if await self._took(request, answer, _read(data)):
-                    return
-            raise ConnectionError("the server's stream ended before it answered")
+            place = _Place()
+            if not await self._read_to_the_end(request, answer, place):
+                await self._resume(request, place)
+            return
         if kind == "application/json" and 200 <= status < 600 and not 300 <= status < 400:
             data = await _body(answer)
             try:
@@ -130,6 +145,28 @@ class Upstream:
             return
         raise ConnectionError(f"the server answered with HTTP {status} and no message that can be read")
 
+    async def _read_to_the_end(self, request: Message, answer: aiohttp.ClientResponse, place: _Place) -> bool:
+        """Hand on what a stream brings; True where the answer to the request was among it."""
+        async for data in events(answer, place):
+            if await self._took(request, answer, _read(data)):
+                return True
+        return False
+
+    async def _resume(self, request: Message, place: _Place) -> None:
+        """Take up a stream that the server closed before it answered, where it said how (2025-11-25)."""
+        for _ in range(_RESUMES):
+            if self.version is None or place.id is None:
+                break
+            await asyncio.sleep(place.retry_s)
+            headers = self._own | {"accept": "text/event-stream", "last-event-id": place.id} | _PLAIN
+            headers |= self._connection()
+            async with self._http.get(self._url, headers=headers, allow_redirects=False) as answer:
+                if answer.status != 200 or answer.content_type != "text/event-stream" or not _is_plain(answer):
+                    break
+                if await self._read_to_the_end(request, answer, place):
+                    return
+        raise ConnectionError("the server's stream ended before it answered")
+
     async def _took(self, request: Message, answer: aiohttp.ClientResponse, message: Message) -> bool:
         """Hand a message on; True where it is the answer to the request."""
         ours = message.kind in (Kind.RESULT, Kind.ERROR)
@@ -147,9 +184,8 @@ class Upstream:
     async def stream(self) -> AsyncIterator[AsyncIterator[Message]]:
         """Open the stream of the server's own messages (2025-11-25); raises `NoStream` where it has none."""
         headers = self._own | {"accept": "text/event-stream"} | _PLAIN | self._connection()
-        endless = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
         try:
-            async with self._http.get(self._url, headers=headers, allow_redirects=False, timeout=endless) as answer:
+            async with self._http.get(self._url, headers=headers, allow_redirects=False, timeout=_ENDLESS) as answer:
                 if answer.status != 200 or answer.content_type != "text/event-stream" or not _is_plain(answer):
                     raise NoStream(f"HTTP {answer.status}")
                 yield _messages(answer)
@@ -197,10 +233,25 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
     return bytes(data)
 
 
-async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+class _Place:
+    """Where a stream goes on, as the server says, and after what time."""
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.retry_s = 0.1
+
+    def takes(self, name: bytes, value: bytes) -> None:
+        """Take one field of the stream."""
+        if name == b"id" and 0 < len(value) <= _ID and value.isascii() and value.decode().isprintable():
+            self.id = value.decode()
+        elif name == b"retry" and value.isdigit() and len(value) < 10:
+            self.retry_s = min(int(value) / 1000, _RETRY_S)
+
+
+async def events(answer: aiohttp.ClientResponse, place: _Place | None = None) -> AsyncIterator[bytes]:
     """Yield the data of each event of a stream; raises `ConnectionError` for one that is longer than a message may be.
 
-    Comments, and events without data or of another kind than `message`, are left out.
+    Comments, and events without data or of another kind than `message`, are left out. place: learns where it goes on.
     """
     rest, kind, size = b"", b"message", 0
     data: list[bytes] = []
@@ -219,6 +270,8 @@ async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
                 size += len(value) + 64
             elif name == b"event":
                 kind = value
+            elif place is not None:
+                place.takes(name, value)
         if size + len(rest) > LIMIT:
             raise ConnectionError(f"an event of the server takes more than {LIMIT} bytes")
 
