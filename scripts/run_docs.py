@@ -7,6 +7,7 @@
 * `<!-- file: NAME -->` before a block of any language, or `title="NAME"` in its opening line, writes it to a file.
 * `<!-- typed: LINE | LINE -->` before a shell block runs it on a terminal of its own, and types these lines at its
   prompts.
+* `<!-- stays: TEXT -->` before a shell block lets it run on, once it has said TEXT, until the page ends.
 * `<!-- norun: REASON -->` before a block skips it; the reason is printed.
 * A block of data (yaml, json, text and the like) is only shown. A block with no language, or one not known, is an
   error: nothing is left unexecuted by accident.
@@ -27,7 +28,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import IO, Final
 
 DEADLINE: Final = 120.0
 SHELL: Final = ("bash", "-euo", "pipefail", "-c")
@@ -35,7 +36,7 @@ SHOWN: Final = frozenset({"csv", "diff", "html", "http", "ini", "json", "jsonl",
 RUN: Final = frozenset({"bash", "console", "python", "sh"})
 
 _FENCE: Final = re.compile(r"^(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^`]*?)[ \t]*$")
-_NOTE: Final = re.compile(r"^\s*<!--\s*(?P<key>file|norun|typed)\s*:(?P<value>.*?)-->\s*$")
+_NOTE: Final = re.compile(r"^\s*<!--\s*(?P<key>file|norun|stays|typed)\s*:(?P<value>.*?)-->\s*$")
 _TITLE: Final = re.compile(r'\btitle="(?P<name>[^"]*)"')
 
 
@@ -53,6 +54,7 @@ class Block:
     file: str = ""
     skipped: str = ""
     typed: tuple[str, ...] = ()
+    stays: str = ""
 
 
 def blocks(page: str, text: str) -> list[Block]:
@@ -86,11 +88,12 @@ def run_page(root: Path, page: Path, *, deadline: float = DEADLINE) -> list[str]
         home, work = Path(folder, "home"), Path(folder, "work")
         home.mkdir()
         work.mkdir()
-        for block in wanted:
-            start = time.monotonic()
-            done = _perform(name, block, work, home, deadline)
-            if done:
-                report.append(f"{name}:{block.line}: {block.language} {done} ({time.monotonic() - start:.1f} s)")
+        with contextlib.ExitStack() as staying:
+            for block in wanted:
+                start = time.monotonic()
+                done = _perform(name, block, work, home, deadline, staying)
+                if done:
+                    report.append(f"{name}:{block.line}: {block.language} {done} ({time.monotonic() - start:.1f} s)")
     return report
 
 
@@ -142,18 +145,23 @@ def _block(page: str, number: int, info: str, body: str, note: tuple[int, str, s
         if not skipped:
             raise DocumentError(f"{page}:{note[0]}: `norun` gives no reason; write `<!-- norun: reason -->`")
     typed = tuple(line.strip() for line in note[2].split("|")) if note and note[1] == "typed" else ()
-    if typed and language not in {"sh", "bash"}:
-        raise DocumentError(f"{page}:{number}: lines are typed into a shell block only, not into `{language}`")
+    stays = note[2] if note and note[1] == "stays" else ""
+    if (typed or stays) and language not in {"sh", "bash"}:
+        raise DocumentError(f"{page}:{number}: only a shell block is typed into, or stays, not `{language}`")
+    if note and note[1] == "stays" and not stays:
+        raise DocumentError(
+            f"{page}:{note[0]}: `stays` names no text; write `<!-- stays: what it says when it is ready -->`"
+        )
     named = bool(title) or bool(note and note[1] == "file")
     if named and (not file or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts):
         raise DocumentError(f"{page}:{number}: `{file}` is no file name inside the page's folder; use a relative one")
     if not file and not skipped and language not in RUN | SHOWN:
         known = ", ".join(sorted(RUN | SHOWN))
         raise DocumentError(f"{page}:{number}: unknown language `{language}`; use one of {known}")
-    return Block(line=number, language=language, text=body, file=file, skipped=skipped, typed=typed)
+    return Block(line=number, language=language, text=body, file=file, skipped=skipped, typed=typed, stays=stays)
 
 
-def _perform(page: str, block: Block, work: Path, home: Path, deadline: float) -> str:
+def _perform(page: str, block: Block, work: Path, home: Path, deadline: float, staying: contextlib.ExitStack) -> str:
     """Do what `block` asks for and return it in a word or two, or nothing for a block that is only shown."""
     if block.skipped:
         return f"not run: {block.skipped}"
@@ -164,11 +172,28 @@ def _perform(page: str, block: Block, work: Path, home: Path, deadline: float) -
         return f"written to {block.file}"
     if block.language not in RUN:
         return ""
-    status, output = _execute(_command(page, block), work, home, deadline)
+    if block.stays:
+        status, output = _start(block, work, home, deadline, staying)
+    else:
+        status, output = _execute(_command(page, block), work, home, deadline)
     if status:
         shown = textwrap.indent(output.rstrip() or "no output", "    ")
         raise DocumentError(f"{page}:{block.line}: the {block.language} block failed, {status}\n{shown}")
-    return "ok"
+    return "stays" if block.stays else "ok"
+
+
+def _start(block: Block, work: Path, home: Path, deadline: float, staying: contextlib.ExitStack) -> tuple[str, str]:
+    """Start a block that stays, until it is ready; return why it is not (nothing if it is) and its output."""
+    said = work.parent / f"block-{block.line}"
+    with said.open("wb") as output:
+        process = _launch([*SHELL, block.text], work, home, output)
+    staying.callback(_end_group, process)
+    until = time.monotonic() + deadline
+    while block.stays not in (text := said.read_text(encoding="utf-8", errors="replace")):
+        if process.poll() is not None or time.monotonic() > until:
+            return f"it never said `{block.stays}`", text
+        time.sleep(0.05)
+    return "", text
 
 
 def _command(page: str, block: Block) -> list[str]:
@@ -187,23 +212,8 @@ def _command(page: str, block: Block) -> list[str]:
 
 def _execute(command: list[str], work: Path, home: Path, deadline: float) -> tuple[str, str]:
     """Return why `command` failed (nothing if it did not) and its output; whatever it has started ends with it."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("NAVICERT_", "PYTHON", "XDG_"))}
-    own = {
-        "HOME": str(home),
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUTF8": "1",
-    }
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            command,
-            cwd=work,
-            env=kept | own,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = _launch(command, work, home, output)
         try:
             status = process.wait(timeout=deadline)
             reason = f"exit status {status}" if status else ""
@@ -213,6 +223,26 @@ def _execute(command: list[str], work: Path, home: Path, deadline: float) -> tup
             _end_group(process)
         output.seek(0)
         return reason, output.read().decode("utf-8", errors="replace")
+
+
+def _launch(command: list[str], work: Path, home: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a command in a group of its own, in the page's folder."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("NAVICERT_", "PYTHON", "XDG_"))}
+    own = {
+        "HOME": str(home),
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
+    }
+    return subprocess.Popen(
+        command,
+        cwd=work,
+        env=kept | own,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
