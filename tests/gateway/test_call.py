@@ -44,7 +44,7 @@ def test_a_call_that_does_not_run_says_why_and_ends_with_1(house, tool, says):
 
 def test_the_answer_comes_whole_as_json(house):
     done = call(house, "notes", "read_note", "path=a", "--json")
-    assert json.loads(done.stdout)["result"]["content"] == [{"type": "text", "text": '{"path": "a"}'}]
+    assert json.loads(done.stdout)["answer"]["result"]["content"] == [{"type": "text", "text": '{"path": "a"}'}]
 
 
 @pytest.mark.parametrize("argument", ["path", "=a", ":=1", "n:=one"])

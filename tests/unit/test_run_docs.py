@@ -198,5 +198,32 @@ def test_a_typed_line_that_nobody_asks_for_is_a_failure(tmp_path):
 
 
 def test_lines_are_typed_into_shell_blocks_only(tmp_path):
-    with pytest.raises(run_docs.DocumentError, match="shell block only"):
+    with pytest.raises(run_docs.DocumentError, match="only a shell block"):
         _run(tmp_path, "<!-- typed: one -->", "```python", "input('x: ')", "```")
+
+
+def test_a_block_that_stays_runs_on_until_the_page_ends(tmp_path):
+    lines = (
+        "<!-- stays: ready -->",
+        "```sh",
+        "echo $$ > pid; echo ready; sleep 600",
+        "```",
+        "```sh",
+        f'kill -0 "$(cat pid)"; cp pid {tmp_path}/pid',
+        "```",
+    )
+
+    assert _run(tmp_path, *lines) == ["README.md:2: sh stays", "README.md:5: sh ok"]
+    # seen to fail: without the callback that ends it
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+
+
+def test_a_block_that_stays_and_is_never_ready_fails_with_what_it_said(tmp_path):
+    with pytest.raises(run_docs.DocumentError, match=r"never said `ready`\n +not yet"):
+        _run(tmp_path, "<!-- stays: ready -->", "```sh", "echo not yet", "```")
+
+
+@pytest.mark.parametrize("lines", [("<!-- stays: -->", "```sh"), ("<!-- stays: ready -->", "```python")])
+def test_a_block_stays_only_where_that_can_be_told(tmp_path, lines):
+    with pytest.raises(run_docs.DocumentError, match="stays"):
+        _run(tmp_path, *lines, "true", "```")

@@ -42,7 +42,7 @@ def verb(name: str, tool: str, arguments: tuple[str, ...], home: str | None, as_
         client.tells({"method": "notifications/initialized"})
         answer = client.asks("tools/call", {"name": tool, "arguments": asked}, out)
     if as_json:
-        emit(answer)
+        emit({"format": "navicert/call/1", "server": name, "tool": tool, "answer": answer})
     else:
         _show(out, answer)
     failed = "error" in answer or answer["result"].get("isError") is True

@@ -41,7 +41,8 @@ def discovered(request: Message, asked: str, found: Mapping[str, Message], down:
         error["data"] = {"supported": supported, "requested": asked[:40]}
         return Message(Kind.ERROR, {"jsonrpc": "2.0", "id": request.id, "error": error})
     replies = {name: reply.tree["result"] for name, reply in found.items()}
-    value = {"resultType": "complete", "supportedVersions": common, "capabilities": _capabilities(replies)}
+    able = _without_changes(_capabilities(replies))
+    value = {"resultType": "complete", "supportedVersions": common, "capabilities": able}
     value |= _instructions(replies, down) | _kept(replies, whole=not down) | {"_meta": {_INFO: _info()}}
     return rpc.result(request.id or "", value)
 
@@ -77,6 +78,15 @@ def _capabilities(replies: Mapping[str, Tree]) -> Tree:
     for value in replies.values():
         found = _either(found, value.get("capabilities"))
     return found
+
+
+def _without_changes(capabilities: Tree) -> Tree:
+    """Return what is able without `subscriptions/listen`, which is not passed on to many."""
+    told = {"listChanged", "subscribe"}
+    return {
+        name: {key: item for key, item in able.items() if key not in told} if type(able) is dict else able
+        for name, able in capabilities.items()
+    }
 
 
 def _either(one: Any, two: Any) -> Any:
