@@ -7,6 +7,7 @@ Standard input: one plan a line, as a JSON object; each has a connection of its 
     env       what a launched server gets beside PATH, HOME and the like; no more of the environment reaches it
     answer    what a person answers when asked: {"action": "accept", "content": {...}}; without it the client declares
               no elicitation
+    tells     a file in which an address stands that a person is asked to open
     sample    what the model says when asked; without it the client declares no sampling
     calls     [[METHOD OF THE CLIENT, {ITS ARGUMENTS}], ...], made one after the other
 Standard output: for each plan a line with one JSON object.
@@ -25,6 +26,7 @@ import json
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 from typing import Any
 
 import mcp_types as types
@@ -45,6 +47,8 @@ async def run(plan: dict[str, Any], log: Any) -> dict[str, Any]:
 
     async def elicit(_context: Any, params: Any) -> types.ElicitResult:
         asked.append(_plain(params))
+        if "tells" in plan and params.mode == "url":
+            await asyncio.to_thread(Path(plan["tells"]).write_text, params.url)
         return types.ElicitResult(**plan["answer"])
 
     async def sample(_context: Any, params: Any) -> types.CreateMessageResult:
