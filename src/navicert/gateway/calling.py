@@ -211,7 +211,8 @@ def with_receipt(reply: Message, permit: Permit) -> Message:
     value = reply.tree["result"]
     meta = value.get("_meta") if type(value.get("_meta")) is dict else {}
     meta = {key: item for key, item in meta.items() if not key.startswith(_OURS)}
-    ours = {RECEIPT: permit.receipt_id} | ({"navicert/modified": True} if permit.modified else {})
+    ours: Tree = {RECEIPT: permit.receipt_id, "navicert/receipt-sha256": permit.decision}
+    ours |= {"navicert/modified": True} if permit.modified else {}
     return Message(reply.kind, reply.tree | {"result": value | {"_meta": meta | ours}})
 
 

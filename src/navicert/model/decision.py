@@ -68,7 +68,7 @@ class Decision(Value, frozen=True, kw_only=True):
 class Permit(Value, frozen=True, kw_only=True):
     """The licence to run one action once. `parameters` are the bytes to run; they hash to `digest`.
 
-    issuer: the engine that will redeem it; no other will. decision: digest of the decision receipt. screened: policy
+    issuer: the engine that will redeem it; no other will. decision: SHA-256 of the decision receipt. screened: policy
     withholds or redacts its result, so none of it is released before all of it was looked at.
     """
 
