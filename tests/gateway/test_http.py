@@ -20,7 +20,7 @@ from faults.support import eventually
 from gateway.http_wire import ASKING, HANDSHAKE, OWN, POLICY, STATELESS, Gateway, WebHouse
 from gateway.wire import PATIENCE_S, Client, House, text_of
 from navicert.gateway import line
-from navicert.gateway.http import bind
+from navicert.gateway.line import bind
 from navicert.gateway.mirror import decoded, encoded
 
 

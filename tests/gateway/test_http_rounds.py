@@ -20,6 +20,7 @@ from unit.adapters.issuer import AUDIENCE, ISSUER, Issuer
 
 SERVER = Path(__file__).with_name("asking_server.py")
 INVALID_PARAMS = -32602
+MOST_OPEN = 128
 ONE = {"rounds": [["elicit"]], "state": True}
 LATER = {"meta": {CAPABILITIES: TASKS | {"elicitation": {}}}}
 
@@ -145,6 +146,16 @@ def test_what_nobody_comes_back_to_is_ended(house: WebHouse, tmp_path: Path) -> 
         assert about(gateway, "get", task)["code"] == INVALID_PARAMS
     assert outcomes(house)[:2] == [("elicitation-create", False, "not_answered"), ("ask", False, "Failed")]
     assert house.open_actions() == []
+
+
+def test_a_caller_leaves_only_so_many_calls_waiting(house: WebHouse) -> None:
+    """The engine counts what is open in a session, and so what is kept for one that may come back."""
+    with house.gateway() as gateway:
+        for number in range(MOST_OPEN):
+            assert call(gateway, {"task": "works", "tag": number}, **LATER)["resultType"] == "task"
+        last = call(gateway, {"task": "works", "tag": MOST_OPEN}, **LATER)
+        assert last["_meta"]["navicert/reason"] == "too_many_open"
+    assert len(sent(house)) == MOST_OPEN
 
 
 def test_a_handshake_clients_task_is_its_sessions(house: WebHouse) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, event, given, settings
 
 from navicert.core.compile import compile_policy
 from navicert.core.evaluate import evaluate, shadow
-from navicert.core.rejudge import ROUNDS
+from navicert.core.rounds import ROUNDS
 from navicert.explain import STEPS, Came, Explanation, explain
 from navicert.model.decision import Classification, Verdict
 from navicert.model.evaluation import EvaluationInput

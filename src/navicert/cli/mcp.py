@@ -123,7 +123,8 @@ def _serve_http(
     from getpass import getuser
 
     from navicert.gateway.doors import TOKEN, Standings, make_door
-    from navicert.gateway.http import PATH, Gateway, bind, serve
+    from navicert.gateway.http import PATH, Gateway, serve
+    from navicert.gateway.line import bind
     from navicert.gateway.stdio import note
 
     door = make_door(home, config, human=getuser(), agent=agent)

@@ -49,9 +49,8 @@ from navicert.gateway.pins import Server
 from navicert.gateway.relay import Relay
 from navicert.gateway.side import Send
 from navicert.gateway.surfaces import CANCELLED
-from navicert.gateway.upstream import CONNECTIONS
 from navicert.gateway.ways import Lane, NoStream, Note, Way, Ways
-from navicert.model.errors import IdentityError, NavicertError, PolicyError
+from navicert.model.errors import IdentityError, NavicertError
 from navicert.sdk.guard import Guard
 
 PATH: Final = "/mcp"
@@ -457,28 +456,6 @@ def _base(host: str) -> str:
     with suppress(ValueError):
         return f"{'http' if ip_address(name).is_loopback else 'https'}://{host}"
     return f"{'http' if name == 'localhost' else 'https'}://{host}"
-
-
-def bind(listen: str) -> socket.socket:
-    """Return a socket that listens on `host:port` of this machine; raises `PolicyError` for another's."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
-    try:
-        local = ip_address(host).is_loopback and 0 <= int(port) < 65_536
-    except ValueError:
-        local = False
-    if not local:
-        raise PolicyError(f"`{listen}` is not an address and port of this machine; write `127.0.0.1:8080`")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio lets nothing linger
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, int(port)))
-        sock.listen(CONNECTIONS)
-    except OSError as error:
-        sock.close()
-        raise PolicyError(f"`{listen}` cannot be listened on ({error.strerror}); choose another port") from None
-    return sock
 
 
 async def serve(make: Callable[[], Gateway], sock: socket.socket) -> None:

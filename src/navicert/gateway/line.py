@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Any, Final
 
 from navicert.gateway.upstream import CONNECTIONS
@@ -79,3 +81,25 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to whoever serves, and ends in order."""
         yield
+
+
+def bind(listen: str) -> socket.socket:
+    """Return a socket that listens on `host:port` of this machine; raises `PolicyError` for another's."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    try:
+        local = ip_address(host).is_loopback and 0 <= int(port) < 65_536
+    except ValueError:
+        local = False
+    if not local:
+        raise PolicyError(f"`{listen}` is not an address and port of this machine; write `127.0.0.1:8080`")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio lets nothing linger
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, int(port)))
+        sock.listen(CONNECTIONS)
+    except OSError as error:
+        sock.close()
+        raise PolicyError(f"`{listen}` cannot be listened on ({error.strerror}); choose another port") from None
+    return sock
