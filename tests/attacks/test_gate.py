@@ -606,7 +606,7 @@ def test_a_result_is_not_released_where_its_labels_cannot_be_written(
 
 def permits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the judging away: what is left when the gate does not gate."""
-    monkeypatch.setattr(Engine, "mediate", lambda self, action, session, run, render: (None, run(action.parameters)))
+    monkeypatch.setattr(Engine, "mediate", lambda self, action, session, run, *_: (None, run(action.parameters)))
 
 
 def test_companion_without_the_engine_these_effects_happen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

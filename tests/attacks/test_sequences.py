@@ -14,6 +14,7 @@ import pytest
 
 from navicert import ActionDenied
 from navicert.engine.engine import Engine
+from navicert.engine.output import Released
 from navicert.model.labels import NOTHING
 from unit.sdk.world import IBAN, INSIDE, OUTSIDE, Office, opened, working
 
@@ -95,7 +96,7 @@ def test_no_send_that_starts_after_any_of_many_parallel_reads_was_released_gets_
 def test_companion_a_completion_that_forgets_the_labels_lets_it_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("navicert.engine.completing.label_result", lambda **_: NOTHING)
+    monkeypatch.setattr("navicert.engine.releasing.label_result", lambda **_: NOTHING)
     with opened(tmp_path) as guard, working(guard):
         office = Office(guard, tmp_path)
         office.customer("anna")
@@ -107,7 +108,7 @@ def test_companion_a_completion_that_forgets_the_labels_lets_it_out(
 def test_companion_a_result_released_before_its_labels_lets_it_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Engine, "complete", lambda *_, **__: NOTHING)
+    monkeypatch.setattr(Engine, "complete", lambda *_, **__: Released(labels=NOTHING))
     with opened(tmp_path) as guard, working(guard):
         office = Office(guard, tmp_path)
         office.customer("anna")

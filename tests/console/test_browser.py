@@ -76,7 +76,7 @@ def test_a_person_opens_the_link_reads_and_approves(site, tab):
     page.locator(f'a[href="/waits/{handle}"]').click()
     decides(page, "Approve", reason="the <b>lease</b> says so")
     assert page.get_by_role("status").inner_text() == (
-        "Your approval is kept: 1 of 1 answer; it runs when its caller resumes it"
+        "Your approval is kept: 1 of 1 answer; it runs when its caller resumes it, at once if it waits"
     )
     assert "the <b>lease</b> says so" in page.locator("main").inner_text()
     assert site.guard.resume(handle) == "paid 500"

@@ -296,7 +296,10 @@ def test_where_two_must_agree_the_first_reads_that_it_goes_on_waiting(site, visi
     assert "ben approved at" in seen
     assert "Your approval is kept" not in seen  # that was said to somebody else
     assert second.answers(handle, "approve", who="cho").status == 303
-    assert "2 of 2 answers; it runs when its caller resumes it" in second.get(f"/waits/{handle}").plain
+    assert (
+        "2 of 2 answers; it runs when its caller resumes it, at once if it waits"
+        in second.get(f"/waits/{handle}").plain
+    )
     assert site.guard.resume(handle) == "sent to ['bob@partner.example']"
     assert "Released" in visitor.get(f"/waits/{handle}").plain
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from faults.support import eventually
 from gateway.wire import House, houses
 
 
@@ -36,7 +37,7 @@ def test_a_permitted_call_shows_its_result_and_receipt(house):
 )
 def test_a_call_that_does_not_run_says_why_and_ends_with_1(house, tool, says):
     # seen to fail: with an exit code of 0 for every answer
-    done = call(house, "notes", tool, "path=a")
+    done = call(house, "notes", tool, "path=a", "--no-wait")
     assert done.returncode == 1
     assert says in done.stdout
     assert house.asked_for() == []
@@ -59,3 +60,39 @@ def test_what_a_server_says_is_shown_without_its_control_characters(house):
     done = call(house, "notes", "read_note", "path=\x1b[2Jgone")
     assert "\x1b" not in done.stdout
     assert "gone" in done.stdout
+
+
+def test_a_held_call_waits_for_the_person_says_how_they_answer_and_runs_once(house):
+    # seen to fail: with another session for each look, it is held anew
+    command = [
+        sys.executable,
+        "-m",
+        "navicert",
+        "--home",
+        str(house.home.folder),
+        "call",
+        "notes",
+        "delete_note",
+        "path=a",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        (wait,) = eventually(house.waits, 30)
+        says = process.stdout.readline()
+        assert f"`navicert approve {wait.handle}`" in says
+        house.answers(wait)
+        out = process.stdout.read()
+    assert process.returncode == 0, out
+    assert '{"path": "a"}' in out
+    assert house.asked_for() == [{"name": "delete_note", "arguments": {"path": "a"}}]
+
+
+def test_a_server_that_is_not_there_is_said_at_once(house):
+    done = call(house, "nots", "read_note", "path=a")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "nots" in done.stderr
+
+
+def test_a_tool_that_is_nearly_another_is_said(house):
+    done = call(house, "notes", "reed_note", "path=a")
+    assert "is `read_note` meant?" in done.stdout

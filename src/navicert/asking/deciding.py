@@ -101,8 +101,8 @@ def follows(decided: Decided, answer: Answer) -> Follows:
     if anew:
         text = f"something has changed, so it is asked anew: {after.reason}; `navicert show {after.handle}`"
     elif answer is Answer.STATE:
-        text = "the fact is kept; it is judged again when its caller resumes it"
+        text = "the fact is kept; it is judged again when its caller resumes it, at once if it waits"
     else:
-        then = "it runs when its caller resumes it" if heard.approved else "it goes on waiting"
+        then = "it runs when its caller resumes it, at once if it waits" if heard.approved else "it goes on waiting"
         text = f"{yes} of {needed} {'answer' if needed == 1 else 'answers'}; {then}"
     return Follows("asked anew" if anew else "waiting", yes, needed, approved=heard.approved, text=text)

@@ -39,15 +39,17 @@ def verb(config: Path, names: tuple[str, ...], accept: bool, home: str | None, a
     from navicert.gateway.look import look
     from navicert.gateway.servers import write_server
 
+    place, _ = home_of(home)
     if not accept and not as_json and not sys.stdin.isatty():
         raise Misused("there is no terminal to ask on; run it in one, or accept what the servers show with `--accept`")
-    place, _ = home_of(home)
     document = read_config_of(config)
     entries = entries_of(document, config)
     chosen = names or tuple(name for name, entry in entries.items() if _is_server(entry))
     found: dict[str, Looked] = {}
     for name in chosen:
         found[name] = asyncio.run(look(name, _server(name, entries, config)))
+    if not found and any(map(is_ours, entries.values())):
+        raise Misused(f"{config}: every server in it is behind the gateway already; `navicert tools` lists them")
     if not found:
         raise Misused(f"{config}: no server to put behind the gateway; name one that has a `command` or a `url`")
     if not as_json:

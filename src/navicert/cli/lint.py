@@ -26,11 +26,17 @@ def verb(file: Path | None, home: str | None, as_json: bool) -> int:
 
     Every code has a section in docs/reference/lint.md. Errors and warnings make the exit code 1; notes do not.
     """
+    from navicert.gateway.servers import accepted_tools
     from navicert.lint import lint
     from navicert.syntax import read_policy
 
     path, text = policy_text(file, home)
-    found = lint(*read_policy(text, shown_path(path)))
+    behind = accepted_tools(path.parent)
+    found = [
+        item
+        for item in lint(*read_policy(text, shown_path(path)))
+        if item.code != "NV114" or not any(f"`{name}`" in item.what.partition(", but")[0] for name in behind)
+    ]
     counts = {severity: sum(item.severity == severity for item in found) for severity in SEVERITIES}
     code = FINDINGS if counts["error"] or counts["warning"] else FINE
     if as_json:

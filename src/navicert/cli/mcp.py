@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="All servers of this home.")
 @click.option("--agent", metavar="NAME", help="The agent, as receipts name it (default: client-of-NAME).")
 @click.option("--listen", metavar="HOST:PORT", help="Serve streamable HTTP here, on this machine, until SIGTERM.")
+@click.option(
+    "--in-band", metavar="SECONDS", type=click.FloatRange(0, 600), help="How long held calls are kept waiting."
+)
 @click.option("--host", "hosts", metavar="NAME", multiple=True, help="With --listen: a name under which it is reached.")
 @common
 def verb(
@@ -31,6 +34,7 @@ def verb(
     every: bool,
     agent: str | None,
     listen: str | None,
+    in_band: float | None,
     hosts: tuple[str, ...],
     home: str | None,
     as_json: bool,
@@ -72,6 +76,8 @@ def verb(
             await serve(guard, session_id, first, servers[first], surface)
 
     with guard or navicert.open(place.folder) as guard:
+        if in_band is not None:
+            guard.engine.in_band_s = in_band
         if listen is not None:
             alone = None if many else first
             _serve_http(guard, place, config, servers, alone=alone, agent=agent, listen=listen, hosts=hosts)

@@ -79,7 +79,8 @@ async def look(name: str, server: Server) -> Looked:
             async with asyncio.timeout(_WITHIN_S):
                 listed, text = await _listed(server, era)
         except (TimeoutError, ConnectionError, Refused, asyncio.IncompleteReadError) as error:
-            troubles.append(f"{era}: {str(error) or 'no answer'}")
+            ended = isinstance(error, asyncio.IncompleteReadError)
+            troubles.append(f"{era}: {'it ended before it answered' if ended else str(error) or 'no answer'}")
             continue
         for method, items in listed.items():
             for item in items:

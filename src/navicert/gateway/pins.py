@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from hashlib import sha256
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -195,9 +196,11 @@ class Watch:
 
     def callable(self, name: str, method: str = TOOLS) -> str | None:
         """Return why something may not be used, None where it may: it is pinned, and nothing else was seen of it."""
-        if name not in self._server.pinned(method):
-            return _NOBODY
-        return self.held[method].get(name)
+        known = self._server.pinned(method)
+        if name in known:
+            return self.held[method].get(name)
+        near = get_close_matches(name, known, 1, 0.75) if name not in self.held[method] else ()
+        return _NOBODY + "".join(f"; is `{each}` meant?" for each in near)
 
     def profile(self, full_name: str) -> ToolProfile | None:
         """Return what the operator accepted that a tool does, by the full name of its action."""

@@ -50,3 +50,10 @@ def write_server(home: Path, name: str, server: Server | None) -> None:
         held[name] = server
     data = msgspec.json.format(msgspec.json.encode(Servers(servers=dict(sorted(held.items())))), indent=2)
     replace_file(home / FILE, data + b"\n", 0o600)
+
+
+def accepted_tools(home: Path) -> set[str]:
+    """Return the full names of the tools that an operator accepted; none where no server is behind the gateway."""
+    if not (home / FILE).exists():
+        return set()
+    return {f"{name}.{tool}" for name, server in read_servers(home).servers.items() for tool in server.tools}

@@ -57,6 +57,7 @@ class RemoteEngine(Mediator):
         self._detached = detached
         self._clock, self._ids = SystemClock(), SystemIds()
         self._asked: OrderedDict[str, tuple[str, Action | None]] = OrderedDict()
+        self._in_band_s: float | None = None
         self._renew()
         self._connections.probe()
         own = weakref.WeakMethod(self._renew)
@@ -75,9 +76,13 @@ class RemoteEngine(Mediator):
         self._connections.renew()
 
     @property
-    def in_band_s(self) -> float:  # type: ignore[override]  # the owner says it, with every connection
-        """How long a call waits for a person or a fact before it hands out a handle."""
-        return self._connections.in_band_s
+    def in_band_s(self) -> float:
+        """How long a call waits for a person or a fact before it hands out a handle: as the owner says, or as set."""
+        return self._connections.in_band_s if self._in_band_s is None else self._in_band_s
+
+    @in_band_s.setter
+    def in_band_s(self, seconds: float) -> None:
+        self._in_band_s = seconds
 
     @property
     def peer(self) -> str:

@@ -138,7 +138,7 @@ def test_two_people_approve_and_the_caller_then_runs_exactly_that(desk):
     assert "1 of 2 answers; it goes on waiting" in first.seen
     code, second = desk.decides("approve", "email.send", who="cho")
     assert code == 0, second.seen
-    assert "2 of 2 answers; it runs when its caller resumes it" in second.seen
+    assert "2 of 2 answers; it runs when its caller resumes it, at once if it waits" in second.seen
 
     ran = []
     with navicert.open(desk.folder) as guard:
