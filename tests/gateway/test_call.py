@@ -37,7 +37,7 @@ def test_a_permitted_call_shows_its_result_and_receipt(house):
 )
 def test_a_call_that_does_not_run_says_why_and_ends_with_1(house, tool, says):
     # seen to fail: with an exit code of 0 for every answer
-    done = call(house, "notes", tool, "path=a", "--no-wait")
+    done = call(house, "notes", tool, "path=a", "--at-once")
     assert done.returncode == 1
     assert says in done.stdout
     assert house.asked_for() == []

@@ -32,9 +32,9 @@ _SLICE_S: Final = 5
 @click.argument("name")
 @click.argument("tool")
 @click.argument("arguments", nargs=-1, metavar="[KEY=TEXT | KEY:=JSON]...")
-@click.option("--no-wait", is_flag=True, help="Do not wait for a person, or for a fact: say what the call is held as.")
+@click.option("--at-once", is_flag=True, help="Wait for nobody: where the call is held, say as what, and end.")
 @common
-def verb(name: str, tool: str, arguments: tuple[str, ...], no_wait: bool, home: str | None, as_json: bool) -> int:
+def verb(name: str, tool: str, arguments: tuple[str, ...], at_once: bool, home: str | None, as_json: bool) -> int:
     """Call TOOL of the server NAME through the gateway, and show what comes back: the way to try a policy by hand.
 
     It launches `navicert mcp NAME`, as a client does. Where a person has to decide, it says how they answer, and waits
@@ -47,11 +47,11 @@ def verb(name: str, tool: str, arguments: tuple[str, ...], no_wait: bool, home: 
     server_of(place.folder, name)  # raises where there is none, before anything starts
     out = Terminal(sys.stderr if as_json else None)
     command = [sys.executable, "-m", "navicert", "--home", str(place.folder), "mcp", name]
-    with _gateway([*command, "--in-band", "0" if no_wait else str(_SLICE_S)]) as client:
+    with _gateway([*command, "--in-band", "0" if at_once else str(_SLICE_S)]) as client:
         client.asks("initialize", _OPENING)
         client.tells({"method": "notifications/initialized"})
         answer = client.asks("tools/call", params, out)
-        while not no_wait and (handle := _meta(answer).get("navicert/handle")) is not None:
+        while not at_once and (handle := _meta(answer).get("navicert/handle")) is not None:
             client.says(out, f"held as {handle}: answer it with `navicert approve {handle}`, or `navicert deny`")
             sleep(0.2)
             answer = client.asks("tools/call", params, out)  # the same call in the same session takes it up
