@@ -152,6 +152,8 @@ def test_a_caller_who_hangs_up_cancels_by_the_id_that_the_server_knows(house: Se
     eventually(lambda: len(house.asked_for()) == 1, PATIENCE_S)
     body = gateway.body("tools/call", name="read_note", arguments={"path": "gone"})
     hang_up(gateway, body)
+    gone_at = time.monotonic()
+    eventually(lambda: time.monotonic() > gone_at + 1, PATIENCE_S)  # noticed within a tenth of a second; shown nowhere
     house.behaves("")
     other.join(PATIENCE_S)
     assert "isError" not in whole[0]
