@@ -180,15 +180,15 @@ def test_replay_under_a_policy_shows_each_session(run, write):
 
 
 def test_a_decision_that_its_policy_does_not_give_is_an_integrity_finding(run, write, monkeypatch):
-    from navicert.core import rejudge
+    from navicert.core import rounds
 
-    judge = rejudge.evaluate
+    judge = rounds.evaluate
 
     def other(given, policy):
         found = judge(given, policy)
-        return rejudge.Decision(verdict="DENY", reason_code="rule", reason="") if found.rules == ("mail",) else found
+        return rounds.Decision(verdict="DENY", reason_code="rule", reason="") if found.rules == ("mail",) else found
 
-    monkeypatch.setattr(rejudge, "evaluate", other)
+    monkeypatch.setattr(rounds, "evaluate", other)
     document = json.loads(run("replay", "--json", code=5))
     assert [(item["action"], item["verdict"], item["rules"]) for item in document["not_reproduced"]] == [
         ("email.send", "ALLOW", ["mail"])
