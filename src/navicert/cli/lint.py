@@ -31,12 +31,7 @@ def verb(file: Path | None, home: str | None, as_json: bool) -> int:
     from navicert.syntax import read_policy
 
     path, text = policy_text(file, home)
-    behind = accepted_tools(path.parent)
-    found = [
-        item
-        for item in lint(*read_policy(text, shown_path(path)))
-        if item.code != "NV114" or not any(f"`{name}`" in item.what.partition(", but")[0] for name in behind)
-    ]
+    found = lint(*read_policy(text, shown_path(path)), accepted_tools(path.parent))
     counts = {severity: sum(item.severity == severity for item in found) for severity in SEVERITIES}
     code = FINDINGS if counts["error"] or counts["warning"] else FINE
     if as_json:

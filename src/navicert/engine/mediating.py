@@ -299,11 +299,7 @@ class Mediator(ABC):
                 value = _rewritten(value, released, rewrite)
             except ResultWithheld as error:
                 value = _Hidden(_alone(error))
-        if type(value) is _Hidden:
-            raise value.error
-        if failure is not None:
-            raise failure(value)
-        return permit, value
+        return permit, _ended(value, failure)
 
     async def execute_async(
         self,
@@ -339,11 +335,7 @@ class Mediator(ABC):
                 value = _rewritten(value, released, rewrite)
             except ResultWithheld as error:
                 value = _Hidden(_alone(error))
-        if type(value) is _Hidden:
-            raise value.error
-        if failure is not None:
-            raise failure(value)
-        return permit, value
+        return permit, _ended(value, failure)
 
     @contextmanager
     def running(self, permit: Permit) -> Iterator[Stream]:
@@ -445,6 +437,15 @@ def _looked_at(permit: Permit, value: Any, render: Callable[[Any], Output], rewr
     except Exception:  # noqa: BLE001 - what cannot be made anew is withheld where it would have to be
         same = False
     return replace(output, rewritable=bool(same))
+
+
+def _ended(value: Any, failure: type[ToolFailed] | None) -> Any:
+    """Return what an action ended with; raises what its caller is told in place of it."""
+    if type(value) is _Hidden:
+        raise value.error
+    if failure is not None:
+        raise failure(value)
+    return value
 
 
 def _rewritten(value: Any, released: Released, rewrite: Rewrite | None) -> Any:

@@ -23,14 +23,13 @@ from navicert.gateway.message import INVALID_REQUEST, METHOD_NOT_FOUND, Id, Kind
 from navicert.gateway.mirror import version_of
 from navicert.gateway.naming import LISTS, TASK, routed, shown, told
 from navicert.gateway.side import AT_ONCE, Key, Send, key_of
-from navicert.gateway.surfaces import CANCELLED
+from navicert.gateway.surfaces import CANCELLED, PROGRESS
 from navicert.gateway.ways import Lane, NoStream
 
 Open = Callable[[str, Send], Lane]
 """Makes the relay and the way to a server, given its name and where its answers go."""
 DISCOVER: Final = "server/discover"
 LEVEL: Final = "logging/setLevel"
-PROGRESS: Final = "notifications/progress"
 SOON_S: Final = 30.0
 """So long are the servers waited for where all of them answer together."""
 _PAGES: Final = 100

@@ -13,14 +13,13 @@ from typing import Any, Final, NamedTuple
 
 from navicert.gateway.message import Kind, Message, Tree
 from navicert.gateway.pins import Server
-from navicert.gateway.surfaces import CALL
+from navicert.gateway.surfaces import CALL, RELATED
 from navicert.model.errors import PolicyError
 
 TOOL: Final = "__"
 ADDRESS: Final = "+"
 TASK: Final = ":"
 _SERVER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_RELATED: Final = "io.modelcontextprotocol/related-task"
 _BY: Final[Mapping[str, tuple[str, str]]] = {
     CALL: ("name", TOOL),
     "prompts/get": ("name", TOOL),
@@ -163,6 +162,6 @@ def _task(server: str, value: Tree) -> Tree:
     value = named(server, TASK, value, "taskId")
     value = _each(value, "task", lambda task: named(server, TASK, task, "taskId"))
     meta = value.get("_meta")
-    if type(meta) is dict and type(meta.get(_RELATED)) is dict:
-        value |= {"_meta": meta | {_RELATED: named(server, TASK, meta[_RELATED], "taskId")}}
+    if type(meta) is dict and type(meta.get(RELATED)) is dict:
+        value |= {"_meta": meta | {RELATED: named(server, TASK, meta[RELATED], "taskId")}}
     return value

@@ -36,6 +36,8 @@ from navicert.gateway.surfaces import (
     OPENING,
     PASSED,
     PASSED_BACK,
+    PROGRESS,
+    RELATED,
     ROUNDS,
     SUBSCRIBE,
     TASK_STATUS,
@@ -47,7 +49,6 @@ from navicert.gateway.tasks import INVALID_PARAMS
 from navicert.model.decision import Permit
 from navicert.model.errors import NavicertError
 
-PROGRESS: Final = "notifications/progress"
 _PATIENCE_S: Final = 5.0
 _WORDS: Final = 16_384
 """So long may words be that belong to no result, characters."""
@@ -377,7 +378,7 @@ class Relay:
                     return None
                 del params["message"]
         meta = own_meta(message.params)
-        meta.pop(_RELATED, None)
+        meta.pop(RELATED, None)
         return rpc.notification(method, params | ({"_meta": meta} if meta else {}))
 
     def _words(self, method: str, params: Tree) -> object:
@@ -440,4 +441,3 @@ _TOLD: Final[Mapping[str, frozenset[str]]] = {
 """Notifications of the server → their members that go on."""
 _TEXTS: Final = frozenset({"progressToken", "message"})
 _CHANGES: Final = ("toolsListChanged", "promptsListChanged", "resourcesListChanged")
-_RELATED: Final = "io.modelcontextprotocol/related-task"

@@ -37,6 +37,7 @@ SUBSCRIBE: Final = "resources/subscribe"
 UNSUBSCRIBE: Final = "resources/unsubscribe"
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"
 CANCELLED: Final = "notifications/cancelled"
+PROGRESS: Final = "notifications/progress"
 
 JUDGED: Final[Mapping[str, Surface]] = {
     CALL: Surface("", ("arguments",)),
@@ -82,7 +83,7 @@ PASSED_BACK: Final = frozenset({"ping"})
 NOTICES: Final[Mapping[str, frozenset[str]]] = {
     "notifications/initialized": frozenset(),
     CANCELLED: frozenset({"requestId"}),
-    "notifications/progress": frozenset({"progressToken", "progress", "total"}),
+    PROGRESS: frozenset({"progressToken", "progress", "total"}),
     "notifications/roots/list_changed": frozenset(),
 }
 """Notifications of the client that are passed on → their parameters, without free text; others are dropped."""
@@ -95,5 +96,7 @@ NOTICES_BACK: Final = frozenset(
 )  # fmt: skip
 """Notifications of the server that are passed on."""
 TASK_STATUS: Final = "notifications/tasks/status"
+RELATED: Final = "io.modelcontextprotocol/related-task"
+"""The member of `_meta` that names the task of a message."""
 RESERVED: Final = frozenset({each.operation for each in (*JUDGED.values(), *ASKED_BACK.values())} - {""})
 """Names that no tool may have: an action's name says what it is."""

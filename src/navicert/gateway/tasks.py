@@ -22,6 +22,7 @@ from navicert.gateway.asks import Asks, Unasked
 from navicert.gateway.calling import failed, is_stateless, passed
 from navicert.gateway.message import Kind, Message, Tree
 from navicert.gateway.side import Lost, Side
+from navicert.gateway.surfaces import RELATED
 from navicert.gateway.talk import Talk
 from navicert.model.errors import ResultWithheld
 
@@ -37,7 +38,6 @@ _TIMES: Final = frozenset({"createdAt", "lastUpdatedAt"})
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _LENGTHS: Final = frozenset({"ttlMs", "ttl", "pollIntervalMs", "pollInterval"})
 _POLL_MS: Final = "1000"
-_RELATED: Final = "io.modelcontextprotocol/related-task"
 
 
 class Task:
@@ -240,7 +240,7 @@ class Tasks:
         final = await asyncio.shield(task.final)
         tree = final.tree | {"id": request.id}
         if final.kind is Kind.RESULT:
-            meta = (final.tree["result"].get("_meta") or {}) | {_RELATED: {"taskId": task.id}}
+            meta = (final.tree["result"].get("_meta") or {}) | {RELATED: {"taskId": task.id}}
             tree["result"] = final.tree["result"] | {"_meta": meta}
         return Message(final.kind, tree)
 

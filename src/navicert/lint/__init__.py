@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from navicert.lint.book import SEVERITY, Book, Finding
 from navicert.lint.bounds import bounds
 from navicert.lint.holes import holes
@@ -19,8 +21,11 @@ from navicert.syntax import Spans
 __all__ = ["SEVERITY", "Finding", "lint"]
 
 
-def lint(policy: PolicySet, spans: Spans) -> tuple[Finding, ...]:
-    """Return what is found about a policy set as `read_policy` returned it, in file order."""
-    book = Book(policy, spans)
+def lint(policy: PolicySet, spans: Spans, elsewhere: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Return what is found about a policy set as `read_policy` returned it, in file order.
+
+    elsewhere: full names of tools that are declared outside of it.
+    """
+    book = Book(policy, spans, elsewhere)
     found = [each for check in (reach, names, bounds, holes, people, limits) for each in check(book)]
     return tuple(sorted(found, key=lambda item: (item.line, item.column, item.code)))

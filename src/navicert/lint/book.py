@@ -5,7 +5,7 @@ Claims about tools hold for names spelled as the rule spells them: a rule that r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 from typing import Any, Final
 
@@ -51,10 +51,12 @@ class Finding(Value, frozen=True, kw_only=True):
 class Book:
     """A policy set with its places and its tools."""
 
-    def __init__(self, policy: PolicySet, spans: Spans) -> None:
+    def __init__(self, policy: PolicySet, spans: Spans, elsewhere: Collection[str] = ()) -> None:
         self.policy = policy
         self.spans = spans
         self.profiles: dict[str, ToolProfile] = {item.tool: item for item in policy.tools}
+        self.declared = {*self.profiles, *elsewhere}
+        """Full names of the tools that are known, also those that the policy does not declare itself."""
         self.deciding = [rule for rule in policy.rules if rule.decision is not None and not rule.shadow]
         self._effects = {rule.id: self._effects_of(rule) for rule in policy.rules}
         self._names = {

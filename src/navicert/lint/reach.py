@@ -319,8 +319,8 @@ def _undeclared(book: Book, rule: Rule, way: str) -> Iterator[Finding]:
     lost = {
         name
         for name in wanted
-        if name not in book.profiles
-        and not (name.endswith(".") and any(known.startswith(name) for known in book.profiles))
+        if name not in book.declared
+        and not (name.endswith(".") and any(known.startswith(name) for known in book.declared))
     }
     parts = {f"{name.rpartition('.')[0]}." for name in book.profiles}
     near = [close[0] for name in sorted(lost) if (close := get_close_matches(name, {*book.profiles, *parts}, 1, 0.8))]

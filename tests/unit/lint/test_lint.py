@@ -471,3 +471,18 @@ def test_the_policies_that_come_with_navicert_have_no_findings():
     for package, name in (("navicert.cli", "starter.yaml"), ("navicert.demo", "policy.yaml")):
         text = files(package).joinpath(name).read_text(encoding="utf-8").replace("{DEMO}", "/desk")
         assert [item for item in lint(*read_policy(text)) if item.severity != "note"] == []
+
+
+def test_a_tool_that_is_declared_elsewhere_is_no_misspelling_and_excuses_no_other():
+    # seen to fail: without `elsewhere`; with the whole finding left out where one of its names is known
+    rule = "rules:\n  - {id: a, match: {tool: mail, operation: [sent, sens]}, decision: DENY}\n"
+    policy = read_policy(f"policy: p\nversion: 1\nposture: deny\n{MAIL}{rule}")
+
+    def said(*elsewhere: str) -> list[str]:
+        return [item.what for item in lint(*policy, elsewhere) if item.code == "NV114"]
+
+    assert "`mail.sent`" in said()[0]
+    assert "`mail.sens`" in said()[0]
+    assert "`mail.sent`" not in said("mail.sent")[0]
+    assert "`mail.sens`" in said("mail.sent")[0]
+    assert said("mail.sent", "mail.sens") == []
