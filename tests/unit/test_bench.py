@@ -119,8 +119,9 @@ def test_every_figure_is_there_or_says_why_it_is_missing(results):
 
 def test_a_figure_is_a_median_between_the_lowest_and_the_highest_round(results):
     for item in results["figures"]:
-        assert 0 <= item["min"] <= item["median"] <= item["max"], item
-        assert item["min"] > 0 or item["id"] == "waits.kill", item  # after a kill nothing may start at all
+        assert item["min"] <= item["median"] <= item["max"], item
+        if "_added" not in item["id"]:  # what is added is a difference: in a quick run it may fall below nothing
+            assert item["min"] > 0 or item["id"] == "waits.kill", item  # after a kill nothing may start at all
         assert item["rounds"] >= 1
         assert item["unit"]
         assert item["title"]
