@@ -6,12 +6,14 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from navicert.adapters.anchor.file import FileAnchor
 from navicert.adapters.contents.files import FileDigests
 from navicert.adapters.detect.cedar import CedarForbids
 from navicert.adapters.detect.paths import RealPaths
@@ -27,9 +29,15 @@ from navicert.adapters.resolve.files import FileResolver
 from navicert.adapters.resolve.http import HttpResolver
 from navicert.adapters.secret_file import read_secret, write_secret
 from navicert.adapters.sign.file_key import FileKey, load_key, new_key, save_key
+from navicert.adapters.store.archive import Archive, LogRow
+from navicert.adapters.store.forgetting import purge
+from navicert.adapters.store.notary import Ledger, Notary, Outside
+from navicert.adapters.store.readonly import schema_of
+from navicert.adapters.store.schema import TREES
 from navicert.adapters.store.sqlite import SqliteJournal
 from navicert.adapters.store.vault import Vault
 from navicert.adapters.system import SystemClock, SystemIds
+from navicert.adapters.witness.http import HttpWitness
 from navicert.config import FILE, HOME, Config, find_home, read_config
 from navicert.core.builtin import with_builtin
 from navicert.core.compile import CompiledPolicy, compile_policy
@@ -39,11 +47,13 @@ from navicert.core.signature import ED25519
 from navicert.core.times import rfc3339
 from navicert.engine.engine import Engine
 from navicert.engine.workings import Ports, Settings
+from navicert.erasing import resume_erasures
 from navicert.model.errors import IntegrityError, PolicyError
 from navicert.model.policy import PolicySet, SourceKind
 from navicert.model.trust import Trust, TrustedKey
 from navicert.ports import Detector, IdentityVerifier, Resolver
 from navicert.syntax import canonical_policy, decode_policy, policy_hash, read_policy
+from navicert.verification.keyring import believed, certified
 
 STARTER_POLICY: Final = """\
 # The policy of this deployment. Language: docs/reference/policy-language.md
@@ -64,6 +74,8 @@ class Home:
         self.folder = folder
         self.config = folder / FILE
         self.keys = folder / "keys"
+        self.root_key = self.keys / "root.pem"
+        self.log_key = self.keys / "log.pem"
         self.receipt_key = self.keys / "receipt.pem"
         self.store_key = self.keys / "store.key"
         self.pseudonym_key = self.keys / "pseudonym.key"
@@ -80,6 +92,8 @@ class Assembled:
 
     def __init__(self, home: Home, config: Config, kept: tuple[CompiledPolicy, bytes] | None = None) -> None:
         """Open a home. kept: the policy that is in force, for those who must get in while its file does not load."""
+        from navicert.keys import rotate_when_due
+
         self.home = home
         self.config = config
         self.ids = SystemIds()
@@ -93,21 +107,32 @@ class Assembled:
                 raise
         policy, data = kept or load_policy(self._policy_path, self._cedar)
         clock = SystemClock()
+        _examine(home, config)
+        rotate_when_due(home, config)
         signer = load_key(home.receipt_key)
         _must_be_trusted(home, config, signer)
         pseudonym = make_pseudonym(read_secret(home.pseudonym_key))
+        self.pseudonym = pseudonym
+        self.keys = keys = SubjectKeys(home.subjects)
         journal = SqliteJournal(
             home.store,
             origin=config.origin,
             vault=Vault(read_secret(home.store_key)),
-            keys=SubjectKeys(home.subjects),
+            keys=keys,
             signer=signer,
             clock=clock,
+            reload=self._rotated,
         )
-        journal.purge(before=clock.now() - config.retention_days * 86_400_000_000)
+        try:
+            self._notarise(journal, clock)
+        except BaseException:
+            journal.close()
+            raise
+        purge(journal, before=clock.now() - config.retention_days * 86_400_000_000)
+        resume_erasures(journal, keys)
         self.journal = journal
         found = () if self._cedar is None else (self._cedar,)
-        own = filter(None, (home.folder, self._policy_path, self._cedar_path))
+        own = filter(None, (home.folder, self._policy_path, self._cedar_path, anchor_path(home.folder, config)))
         self._protected = ProtectedResources((*own, *identity_files(home.folder, config)))
         self._protected.also(fact_files(policy.policy))
         self.engine = Engine(
@@ -135,6 +160,41 @@ class Assembled:
                 in_band_s=config.in_band_s,
             ),
         )
+
+    def _notarise(self, journal: SqliteJournal, clock: SystemClock) -> None:
+        """Have checkpoints made, once the store is the log that its own, the anchor and the witnesses know."""
+        home, config = self.home, self.config
+        if not home.log_key.exists():
+            return  # a home of before there were checkpoints; `navicert doctor` says so
+        trust, signer = read_trust(home.trust), load_key(home.log_key)
+        if all(item.key_id != signer.key_id for item in trust.log):
+            raise IntegrityError(
+                f"{home.trust}: does not list the log's key {signer.key_id}; restore the file, or the key"
+            )
+        outside = Outside(
+            anchor=_anchor(home, config),
+            witnesses=tuple(HttpWitness(url) for url in config.witnesses),
+            trusted=trust.witnesses,
+            quorum=trust.quorum,
+        )
+        notary = Notary(
+            home.store,
+            journal,
+            origin=config.origin,
+            signer=signer,
+            keys=trust.log,
+            clock=clock,
+            outside=outside,
+        )
+        notary.start()
+
+    def _rotated(self, key_id: str) -> FileKey:
+        """Return the key that the log was handed over to while this ran."""
+        from navicert.keys import signing_key
+
+        signer = signing_key(self.home, key_id)
+        _must_be_trusted(self.home, self.config, signer)
+        return signer
 
     def policy_changed(self) -> bool:
         """Tell whether the policy file, or that of Cedar policies, is another than the one in force."""
@@ -179,23 +239,45 @@ def open_kept(folder: Path, data: bytes) -> Assembled:
 
 
 def make_home(
-    folder: Path, *, origin: str, service: str, policy: str = STARTER_POLICY, algorithm: str = ED25519
+    folder: Path,
+    *,
+    origin: str,
+    service: str,
+    policy: str = STARTER_POLICY,
+    algorithm: str = ED25519,
+    anchors: Path | None = None,
 ) -> Home:
-    """Make a home folder with configuration, policy, keys (mode 0600) and trust file; raises where one is there."""
+    """Make a home folder with configuration, policy, keys (mode 0600) and trust file; raises where one is there.
+
+    The root that signed the trust file lies in it until somebody moves it away (`keys.move_root`). anchors: the folder
+    outside of it, which is made where it is missing, to which checkpoints go; None for no anchor.
+    """
+    from navicert.keys import sign_trust, write_trust
+
     home = Home(folder)
+    if not (origin.isascii() and origin.isprintable()) or {*origin} & {" ", "+"} or not origin:
+        raise PolicyError(f"origin `{origin}`: a log's name is printable ASCII without space or `+`; choose another")
     if home.config.exists():
         raise PolicyError(f"{folder}: there is a home already; open it, or choose another folder")
     home.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    key = new_key(algorithm)
-    save_key(key, home.receipt_key)
+    root, log, key = (new_key(algorithm) for _ in range(3))
+    for made, path in ((root, home.root_key), (log, home.log_key), (key, home.receipt_key)):
+        save_key(made, path)
     write_secret(home.store_key, os.urandom(32))
     write_secret(home.pseudonym_key, os.urandom(32))
     home.subjects.mkdir(mode=0o700)
-    trust = Trust(origin=origin, keys=(trusted(key, SystemClock().now()),))
-    home.trust.write_bytes(msgspec.json.format(msgspec.json.encode(trust), indent=2) + b"\n")
+    now = SystemClock().now()
+    write_trust(home, sign_trust(Trust(origin=origin, keys=(trusted(key, now),), log=(trusted(log, now),)), root))
     (folder / "policy.yaml").write_text(policy, encoding="utf-8")
-    home.config.write_text(_config_text(origin, service), encoding="utf-8")
+    text = _config_text(origin, service)
+    if anchors is not None:
+        anchors.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{origin.replace('/', '_')}-{log.key_id[-8:]}.notes"
+        where = anchors.absolute() / name
+        shown = Path("~") / where.relative_to(Path.home()) if where.is_relative_to(Path.home()) else where
+        text += f"anchor: {shown}   # checkpoints of the log, outside of this folder\n"
+    home.config.write_text(text, encoding="utf-8")
     return home
 
 
@@ -252,6 +334,24 @@ def make_verifier(home: Path, config: Config) -> IdentityVerifier:
         raise PolicyError(f"{home / FILE}: identity: {error}; see docs/reference/configuration.md") from None
 
 
+def _examine(home: Home, config: Config) -> None:
+    """Raise `IntegrityError` where the store is not the log that its own checkpoint and the anchor know."""
+    if home.log_key.exists() and schema_of(home.store) >= TREES:
+        ledger = Ledger(home.store, origin=config.origin, keys=read_trust(home.trust).log)
+        with closing(ledger.connection):
+            ledger.examine(_anchor(home, config))
+
+
+def _anchor(home: Home, config: Config) -> FileAnchor | None:
+    path = anchor_path(home.folder, config)
+    return FileAnchor(path) if path is not None else None
+
+
+def anchor_path(home: Path, config: Config) -> Path | None:
+    """Return the file to which checkpoints are appended, None where none is configured."""
+    return home / Path(config.anchor).expanduser() if config.anchor is not None else None
+
+
 def identity_files(home: Path, config: Config) -> tuple[Path, ...]:
     """Return the files by which identities are verified: governed tools must not write them."""
     if isinstance(config.identity, str):
@@ -288,19 +388,32 @@ def make_pseudonym(key: bytes) -> Callable[[str], str]:
 
 
 def _must_be_trusted(home: Home, config: Config, signer: FileKey) -> None:
-    trust = read_trust(home.trust)
+    """Raise `IntegrityError` unless verifiers believe what is signed: by the trust file, or by the log's records."""
+    trust, key_id = read_trust(home.trust), signer.key_id
     if trust.origin != config.origin:
         raise IntegrityError(f"{home.config}: origin `{config.origin}` is not that of the trust file, `{trust.origin}`")
-    if all(item.key_id != signer.key_id for item in trust.keys):
+    if any(item.key_id == key_id for item in trust.revoked):
+        raise IntegrityError(f"{home.trust}: the signing key {key_id} was revoked; nothing that it signs now counts")
+    listed = any(item.key_id == key_id for item in trust.keys)
+    if not listed and all(item.key_id != key_id for item in certified(trust, (row.data for row in key_records(home)))):
         raise IntegrityError(
-            f"{home.trust}: does not list the signing key {signer.key_id}; restore the file, or the key"
+            f"{home.trust}: does not list the signing key {key_id}, nor does the log hand over to it; restore the file,"
+            " or the key"
         )
 
 
+def key_records(home: Home) -> list[LogRow]:
+    """Return the `key` records of a home's log, in order; none where there is no store yet."""
+    if not schema_of(home.store):
+        return []
+    with Archive(home.store) as archive:
+        return list(archive.log(kind="key"))
+
+
 def read_trust(path: Path) -> Trust:
-    """Return a trust file; raises `IntegrityError` where it is missing or malformed."""
+    """Return a trust file; raises `IntegrityError` where it is missing or malformed, or its root did not sign it."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Trust)
+        return believed(msgspec.json.decode(path.read_bytes(), type=Trust))
     except OSError as error:
         raise IntegrityError(f"{path}: the trust file cannot be read ({error.strerror})") from None
     except msgspec.MsgspecError as error:

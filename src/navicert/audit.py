@@ -14,11 +14,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from navicert.adapters.anchor.file import FileAnchor
 from navicert.adapters.disclose.subject_keys import SubjectKeys
 from navicert.adapters.secret_file import read_secret
 from navicert.adapters.store.archive import Archive, LogRow, receipt_of
 from navicert.adapters.store.vault import Vault
-from navicert.assemble import Home, make_pseudonym, read_trust
+from navicert.assemble import Home, anchor_path, make_pseudonym, read_trust
 from navicert.config import read_config
 from navicert.core.canonical import state_bytes
 from navicert.core.digest import bytes_digest
@@ -27,16 +28,28 @@ from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.receipt import Receipt
 from navicert.model.trust import Trust
 from navicert.model.value import Value
-from navicert.verification.disclosed import policy_of, verify_context, verify_disclosures, verify_policies
+from navicert.tlog.tree import leaf_hash
+from navicert.verification.covering import Covering, quorum_of, signed, tail_s
+from navicert.verification.disclosed import (
+    REPEATED,
+    commitments,
+    policy_of,
+    subject_of,
+    verify_context,
+    verify_disclosures,
+    verify_policies,
+)
+from navicert.verification.erasures import Erasures, verify_erasure
 from navicert.verification.keyring import Keyring, fingerprint
 from navicert.verification.log import LogVerifier, Verified
 from navicert.verification.package import VerifiedPackage, pack, verify_package
-from navicert.verification.people import Asked, People
+from navicert.verification.people import Asked
 
 DAY_US: Final = 86_400_000_000
 STEPS: Final = (
     "trust: the keys that are believed",
     "log: form, order, keys, signatures, pairing",
+    "tree: each entry stands under the checkpoint that the log signed",
     "index: receipts are found by what they say",
     "policies: each one that judged is kept, unchanged",
     "disclosures: each commitment, and what people signed",
@@ -53,19 +66,37 @@ class Step(NamedTuple):
     found: str
 
 
+class Covered(Value, frozen=True, kw_only=True):
+    """What stands under checkpoints: how many entries under the newest, and under the newest one with a quorum.
+
+    tail: entries that no quorum has seen, and for how many seconds; None where the trust file names no witness.
+    anchored: the anchor's newest checkpoint, None where there is none.
+    """
+
+    size: int = 0
+    cosigned: int = 0
+    by: tuple[str, ...] = ()
+    tail: int | None = None
+    tail_s: int | None = None
+    anchored: int | None = None
+
+
 class Audit(Value, frozen=True, kw_only=True):
     """What an audit established.
 
-    fingerprint: of the trust file used. policies, disclosures, contexts: how many were verified. purged: sessions whose
-    context is gone after its retention; their receipts name digests that nothing can be held against any more.
+    fingerprint: of the trust file used. covered: by checkpoints. policies, disclosures, contexts: how many were
+    verified. purged: sessions whose context is gone after its retention, or with an erasure; their receipts name
+    digests that nothing can be held against any more. erased: values that were, by a record behind them in the log.
     """
 
     fingerprint: str
     log: Verified
+    covered: Covered
     policies: int
     disclosures: int
     contexts: int
     purged: tuple[str, ...] = ()
+    erased: int = 0
 
 
 def open_archive(home: Home) -> Archive:
@@ -100,42 +131,86 @@ def audit(
     mark = fingerprint(trust)
     step(f"{len(trust.keys)} keys of `{trust.origin}`, fingerprint {mark}")
     with open_archive(home) as archive, archive.snapshot():
-        log, people = _audit_log(archive, trust, expect_head)
+        verifier = _audit_log(archive, trust, expect_head)
+        log, erasures = verifier.finish(), verifier.erasures
         step(f"{log.entries} entries, head {log.head[:16]}")
+        covered = _audit_tree(archive, home, trust, log)
+        step(f"{covered.size} entries" if covered.size else "no checkpoint")
         for row in archive.log():
-            _check_row(row)
+            if row.data:
+                _check_row(row)
         step(f"{log.entries} rows")
         policies = verify_policies(log.policies, archive.policies())
         step(f"{policies} policy sets")
         keyed = make_pseudonym(read_secret(home.pseudonym_key))
-        disclosures = sum(_audit_disclosures(archive, row, keyed, people) for row in archive.log())
-        step(f"{disclosures} values")
-        contexts, purged = _audit_contexts(archive, (now or int(time() * 1_000_000)) - retention)
+        disclosures = erased = 0
+        for row in archive.log():
+            if not row.data:
+                continue
+            if erasures.gone(row.subject, row.seq):
+                erased += _audit_erased(archive, row)
+            else:
+                disclosures += _audit_disclosures(archive, row, keyed, verifier)
+        _audit_carried_out(archive)
+        step(f"{disclosures} values" + (f", {erased} erased" if erased else ""))
+        contexts, purged = _audit_contexts(archive, (now or int(time() * 1_000_000)) - retention, erasures)
         step(f"{contexts} sessions, {len(purged)} purged")
-    undisclosed = log.undisclosed - disclosures
+    undisclosed = log.undisclosed - disclosures - erased
     return Audit(
         fingerprint=mark,
         log=msgspec.structs.replace(log, undisclosed=undisclosed),
+        covered=covered,
         policies=policies,
         disclosures=disclosures,
         contexts=contexts,
         purged=purged,
+        erased=erased,
     )
 
 
-def _audit_log(archive: Archive, trust: Trust, expect_head: tuple[int, str] | None) -> tuple[Verified, People]:
+def _audit_log(archive: Archive, trust: Trust, expect_head: tuple[int, str] | None) -> LogVerifier:
     verifier = LogVerifier(trust, expect_head=expect_head)
     for row in archive.log():
-        verifier.add(row.data)
-    return verifier.finish(), verifier.people
+        if row.data:
+            verifier.add(row.data)
+        else:
+            verifier.skip()
+    return verifier
 
 
-def _audit_disclosures(archive: Archive, row: LogRow, keyed: Callable[[str], str], people: People) -> int:
+def _audit_tree(archive: Archive, home: Home, trust: Trust, log: Verified) -> Covered:
+    """Hold every entry against the checkpoints that the store keeps, and the anchor's; raises `VerificationError`."""
+    newest, confirmed = archive.checkpoint(), archive.checkpoint(cosigned=True)
+    anchor = anchor_path(home.folder, read_config(home.folder))
+    last = FileAnchor(anchor).last() if anchor is not None else None
+    notes = {item for item in (newest and newest.note, confirmed and confirmed.note, last) if item}
+    checkpoints = {note: signed(note, trust) for note in notes}
+    covering = Covering(checkpoints.values())
+    for row in archive.log() if checkpoints else ():
+        leaf = leaf_hash(row.data) if row.data else archive.tree().leaf(row.seq)
+        covering.grow(leaf, restores=row.kind == "restore")
+    covering.check()
+    by = quorum_of(confirmed.note, trust) if confirmed is not None else ()
+    cosigned = confirmed.size if confirmed is not None and by else 0
+    named = bool(trust.quorum and trust.witnesses)
+    return Covered(
+        size=newest.size if newest is not None else 0,
+        cosigned=cosigned,
+        by=tuple(item.name for item in by),
+        tail=log.entries - cosigned if named else None,
+        tail_s=tail_s(by, trust.quorum, log.last_at) if by and log.last_at else None,
+        anchored=checkpoints[last][1].size if last else None,
+    )
+
+
+def _audit_disclosures(archive: Archive, row: LogRow, keyed: Callable[[str], str], verifier: LogVerifier) -> int:
     """Hold what a receipt commits to, and what people signed, against it; returns how many values there are."""
     receipt = _RECEIPT.decode(row.data)
     disclosed = verify_disclosures(receipt, archive.disclosures(row), keyed)
     if receipt.kind == "resolution":
         asking = next(item for item in archive.log(action=row.action) if bytes_digest(item.data) == receipt.completes)
+        if verifier.erasures.gone(asking.subject, asking.seq):  # what they answered is not there any more
+            return len(disclosed)
         begun = _RECEIPT.decode(asking.data)
         hashed = begun.decision.policy.hash if begun.decision else ""
         asked = Asked(
@@ -143,8 +218,39 @@ def _audit_disclosures(archive: Archive, row: LogRow, keyed: Callable[[str], str
             disclosed=verify_disclosures(begun, archive.disclosures(asking), keyed),
             policy=policy_of(archive.policies()[hashed])[0],
         )
-        people.verify(receipt, disclosed, asked, f"entry {row.seq}")
+        verifier.people.verify(receipt, disclosed, asked, f"entry {row.seq}")
+    if receipt.kind == "erasure":
+        verify_erasure(receipt, disclosed, verifier.people, lambda seq: _head_at(archive, seq), f"entry {row.seq}")
     return len(disclosed)
+
+
+def _head_at(archive: Archive, seq: int) -> str | None:
+    row = next(archive.log(after=seq - 1), None) if seq > 0 else None
+    return bytes_digest(row.data) if row is not None and row.seq == seq else None
+
+
+def _audit_erased(archive: Archive, row: LogRow) -> int:
+    """Return how many values of a receipt were erased; raises `VerificationError` where they still open."""
+    receipt = _RECEIPT.decode(row.data)
+    due = commitments(receipt).keys() - REPEATED.get(receipt.kind, frozenset())
+    if row.wrapped is None:
+        return len(due)
+    try:
+        archive.disclosures(row)
+    except VerificationError as error:
+        if error.code == "disclosure_missing":
+            return len(due)
+    raise VerificationError(
+        "erasure_incomplete",
+        f"entry {row.seq}: `{row.subject}` was erased, and the key that opens this is still there;"
+        " run `navicert erase finish`",
+    )
+
+
+def _audit_carried_out(archive: Archive) -> None:
+    if any(row.sessions is not None for row in archive.erasing()):
+        message = "an erasure stands in the log, and was not carried out to its end; run `navicert erase finish`"
+        raise VerificationError("erasure_incomplete", message)
 
 
 def _check_row(row: LogRow) -> None:
@@ -155,28 +261,18 @@ def _check_row(row: LogRow) -> None:
         receipt.session.id if receipt.session else None,
         receipt.action.id if receipt.action else None,
         receipt.kind,
-        _subject(receipt),
+        subject_of(receipt),
     )
     if said != (row.seq, row.session, row.action, row.kind, row.subject):
         raise VerificationError("index_mismatch", f"entry {row.seq}: the store finds it by what it does not say")
 
 
-def _subject(receipt: Receipt) -> str | None:
-    """Return whose key seals what a receipt discloses: the requester's; in a record, that of the person it is about."""
-    requester, person, authority = receipt.requester_context, receipt.approver, receipt.authority
-    if requester is not None:
-        return requester.human
-    if person is not None:
-        return person.approver
-    return authority.by if authority is not None else None
-
-
-def _audit_contexts(archive: Archive, kept_since: int) -> tuple[int, tuple[str, ...]]:
+def _audit_contexts(archive: Archive, kept_since: int, erasures: Erasures) -> tuple[int, tuple[str, ...]]:
     purged: list[str] = []
     verified = 0
     for session_id in archive.session_ids():
         try:
-            if _kept(archive, session_id, kept_since):
+            if _kept(archive, session_id, kept_since, erasures):
                 _audit_context(archive, session_id)
                 verified += 1
             else:
@@ -188,12 +284,13 @@ def _audit_contexts(archive: Archive, kept_since: int) -> tuple[int, tuple[str, 
     return verified, tuple(purged)
 
 
-def _kept(archive: Archive, session_id: str, kept_since: int) -> bool:
-    """Tell whether a session's context is here; where it is not, its retention must have ended."""
+def _kept(archive: Archive, session_id: str, kept_since: int, erasures: Erasures) -> bool:
+    """Tell whether a session's context is here; where not, its retention has ended, or whom it was about was erased."""
     if archive.find_session(session_id) is not None or next(archive.entries(session_id), None) is not None:
         return True
-    latest = max(_RECEIPT.decode(row.data).at for row in archive.log(session=session_id))
-    if micros(latest) >= kept_since:
+    rows = list(archive.log(session=session_id))
+    latest = max(_RECEIPT.decode(row.data).at for row in rows)
+    if micros(latest) >= kept_since and not all(erasures.gone(row.subject, row.seq) for row in rows):
         message = f"session `{session_id}`: its context is gone, and its retention has not ended"
         raise VerificationError("context_missing", message)
     return False
@@ -235,6 +332,7 @@ def package_of(archive: Archive, name: str) -> bytes:
         tuple(kept[hashed] for hashed in dict.fromkeys(judged)),
         context,
         tuple(records),
+        tuple(row.data for row in archive.log(kind="key")),
     )
 
 

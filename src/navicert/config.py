@@ -48,11 +48,13 @@ class Config(Value, frozen=True, kw_only=True):
     tokens are verified. measure_s: deadline for detectors and identity. commit_s: deadline for the store. permit_s:
     how long a permit is good. wait_s: default deadline of a wait. in_band_s: how long a call waits for a person or
     a fact before it hands out a handle. files_root: absolute path against which tools of category `files` take
-    relative ones. retention_days: how long an ended session's context is kept. socket: where the resident owner
+    relative ones. retention_days: how long an ended session's context is kept. key_hours: for how long
+    a key signs receipts before an engine that starts replaces it; 0: it never does. socket: where the resident owner
     listens, relative to the home folder. users: names or numbers of the operating-system users who may connect to
     it, besides the owner's own. listen: host and port for TCP, where wanted. page: host and port of the approval page,
     where wanted. notify: a command that is told of
-    every question, as JSON on its standard input.
+    every question, as JSON on its standard input. anchor: a file outside of the home folder, to which checkpoints of
+    the log are appended. witnesses: addresses of those who cosign them; whose word counts stands in the trust file.
     """
 
     origin: str
@@ -66,6 +68,7 @@ class Config(Value, frozen=True, kw_only=True):
     wait_s: int = 900
     in_band_s: float = 50.0
     retention_days: int = 30
+    key_hours: int = 24
     files_root: str | None = None
     socket: str = "navicert.sock"
     users: tuple[str | int, ...] = ()
@@ -73,6 +76,8 @@ class Config(Value, frozen=True, kw_only=True):
     listen: str | None = None
     page: str | None = None
     notify: tuple[str, ...] = ()
+    anchor: str | None = None
+    witnesses: tuple[str, ...] = ()
 
 
 def find_home(start: Path | None = None) -> Path:
@@ -107,3 +112,12 @@ def read_config(home: Path) -> Config:
             "audience and keys"
         )
     return config
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a person would write it from here."""
+    try:
+        short = path.resolve().relative_to(Path.cwd().resolve())
+    except ValueError:
+        return str(path)
+    return str(short)

@@ -88,7 +88,7 @@ class Seen(NamedTuple):
     archive: Archive | None = None
 
 
-def _opened(home: Home) -> Assembled:
+def open_engine(home: Home) -> Assembled:
     """Open the home; under the policy in force where its file does not load (any more): people must get in."""
     try:
         return open_home(home.folder)
@@ -107,7 +107,7 @@ def _opened(home: Home) -> Assembled:
 def control(home: Home) -> Iterator[Control]:
     """Give the engine to work on: the home's own, opened for this and closed afterwards, or the resident owner's."""
     try:
-        opened = None if _is_socket(home) else _opened(home)
+        opened = None if _is_socket(home) else open_engine(home)
     except (NavicertError, OSError) as error:
         with _resident(home, error) as engine:
             yield engine

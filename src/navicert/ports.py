@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from navicert.model.action import Action
 from navicert.model.commit import Commit
 from navicert.model.context import SessionContext
+from navicert.model.decision import Place
 from navicert.model.identity import ActionIdentity, Claims, Delegation
 from navicert.model.labels import Labels
 from navicert.model.policy import Source
@@ -203,18 +204,26 @@ class Conflict(Exception):
         self.keys = tuple(keys)
 
 
+class Placed(NamedTuple):
+    """A receipt that is durable: as it was drafted, the SHA-256 of its bytes, and its place in the log."""
+
+    receipt: Receipt
+    digest: str
+    place: Place
+
+
 class Ticket(Protocol):
     """A commit on its way. Exactly one of: the receipt as it was signed, or an exception."""
 
-    def wait(self, timeout: float) -> tuple[Receipt, str] | None:
-        """Block until the commit is durable; return its receipt and the SHA-256 of the receipt's bytes.
+    def wait(self, timeout: float) -> Placed | None:
+        """Block until the commit is durable; return where its receipt stands.
 
         Raises what the commit raised, or `Unavailable` after `timeout` seconds. After a time-out the commit may still
         become durable: the caller must refuse.
         """
         ...
 
-    def result(self) -> tuple[Receipt, str] | None:
+    def result(self) -> Placed | None:
         """Return what `wait` returns, or raise what it raises, once the ticket is decided."""
         ...
 
@@ -255,8 +264,51 @@ class Journal(Protocol):
         """Return the receipts of one action, in order, each with the SHA-256 of its bytes."""
         ...
 
+    def witnessed(self, seq: int, timeout: float) -> None:
+        """Return once witnesses have confirmed the log up to this place; may wait.
+
+        Raises `Unavailable` where they have not in time, or where no witness is named.
+        """
+        ...
+
     def close(self) -> None:
         """Make what is queued durable, and let go of the files."""
+        ...
+
+
+class OtherSize(Exception):
+    """A witness knows the log at another size than the one that the proof begins with: `size`."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the witness knows the log at size {size}")
+        self.size = size
+
+
+class Witness(Protocol):
+    """Somebody else, who cosigns checkpoints of a log that only grows (C2SP tlog-witness)."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, for people."""
+        ...
+
+    def add(self, old: int, proof: Sequence[bytes], note: str) -> tuple[str, ...]:
+        """Return the signature lines of a witness that knows the log at size `old`.
+
+        Raises `OtherSize`, `IntegrityError` where it refuses, `Unavailable` where it does not answer.
+        """
+        ...
+
+
+class Anchor(Protocol):
+    """Keeps checkpoints outside of the store. Several processes may append."""
+
+    def last(self) -> str | None:
+        """Return the newest note; raises `Unavailable` where it cannot be read, `IntegrityError` where it is none."""
+        ...
+
+    def append(self, note: str, check: Callable[[str | None], None]) -> None:
+        """Add a note, durable on return. check: gets the newest one under the lock, and raises to prevent it."""
         ...
 
 

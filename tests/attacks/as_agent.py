@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from navicert.cli import doctor, main
-from navicert.cli.checks_agent import run_checks_as_agent
-from navicert.cli.probes import read_probes
+from navicert.doctor.agent import run_checks_as_agent
+from navicert.doctor.probes import read_probes
 
 uid, way, probes, *args = sys.argv[1:]
 assert doctor.verb.name

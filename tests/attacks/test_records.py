@@ -345,10 +345,10 @@ def test_a_cut_tail_is_found_by_one_who_kept_a_head(store):
 
 def test_an_auditor_brings_his_own_trust(store):
     own = read_trust(store.home.trust)
-    store.home.trust.write_text('{"origin":"acme log","keys":[]}')
+    store.home.trust.write_text('{"origin":"acme.log","keys":[]}')
     assert store.code() == "empty_trust"
     assert store.code(trust=own) is None
-    assert store.code(trust=Trust(origin="acme log", keys=own.keys[1:])) == "unknown_key"
+    assert store.code(trust=Trust(origin="acme.log", keys=own.keys[1:])) == "unknown_key"
 
 
 def test_a_context_may_be_gone_after_its_retention(store):
@@ -449,7 +449,7 @@ def test_every_changed_text_of_a_package_is_refused(packages):
 def test_a_package_is_no_more_than_it_says(packages):
     package = json.loads(packages["MODIFY"])
     other = json.loads(packages["DENY"])
-    stranger = Trust(origin="acme log", keys=())
+    stranger = Trust(origin="acme.log", keys=())
     assert refused(packages["MODIFY"], stranger) == "empty_trust"
     assert refused(packages["MODIFY"], Trust(origin="other", keys=trust().keys)) == "wrong_origin"
     assert refused(b"{}") == "schema"

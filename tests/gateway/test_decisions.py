@@ -11,10 +11,12 @@ import pytest
 import navicert
 from faults.support import contexts, eventually
 from gateway.wire import POLICY, House, houses, text_of
+from navicert.core.canonical import receipt_bytes
 from navicert.model.errors import NavicertError
 from navicert.model.suspension import Answer
 from navicert.testing import open_bench
 from navicert.testing.clock import FrozenClock
+from navicert.tlog.tree import leaf_hash
 
 
 @pytest.fixture
@@ -287,7 +289,10 @@ def test_a_server_cannot_write_our_metadata(house, mode):
     with home.client() as client:
         client.opens()
         meta = client.calls("read_note", path="a")["_meta"]
-    assert {"navicert/receipt", "navicert/receipt-sha256", "server/own"} == set(meta)
+    ours = {"navicert/receipt", "navicert/receipt-sha256", "navicert/log", "navicert/leaf"}
+    assert {*ours, "server/own"} == set(meta)
     decided, ended = home.receipts()[-2:]
     assert meta["navicert/receipt"] == decided.receipt_id
     assert meta["navicert/receipt-sha256"] == ended.completes
+    assert meta["navicert/log"] == decided.log.origin
+    assert meta["navicert/leaf"] == leaf_hash(receipt_bytes(decided)).hex()

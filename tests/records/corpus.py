@@ -92,10 +92,11 @@ def copied(folder: Path, algorithm: str = "Ed25519") -> Path:
 def make_corpus(folder: Path, algorithm: str, following: str) -> Path:
     """Make a home whose log is signed with `algorithm`, then handed over to a key of `following`; return its folder."""
     home = make_home(
-        folder / ".navicert", origin="acme log", service="office", policy=POLICY.format(version=1), algorithm=algorithm
+        folder / ".navicert", origin="acme.log", service="office", policy=POLICY.format(version=1), algorithm=algorithm
     )
     people = People(folder / "people")
     late = work(home.folder, people)
+    shutil.copy(home.receipt_key, home.keys / "receipt.old.pem")  # a rotation removes it; a forger may hold it
     rotate_key(home.folder, following)
     (home.folder / "policy.yaml").write_text(POLICY.format(version=2))
     work(home.folder, people, late)

@@ -71,7 +71,7 @@ def test_openssl_refuses_what_was_changed(tmp_path):
     assert with_openssl(tmp_path, data.replace(b",", b", ", 1)).returncode != 0
     assert with_openssl(tmp_path, data.replace(b'"kind":', b'"kind":"x","kind":', 1)).returncode != 0
     empty = tmp_path / "trust.json"
-    empty.write_text('{"origin":"acme log","keys":[]}')
+    empty.write_text('{"origin":"acme.log","keys":[]}')
     assert with_openssl(tmp_path, data, empty).returncode != 0
     assert with_openssl(tmp_path, data, Home(corpus("ES256")).trust).returncode != 0
 
@@ -89,7 +89,7 @@ def test_node_verifies_a_whole_log(tmp_path, algorithm):
     found = with_node(tmp_path, entries, algorithm)
     assert found.stderr == ""
     with open_archive(Home(corpus(algorithm))) as archive:
-        assert found.stdout.strip() == f"verified: {len(entries)} entries of acme log, head {archive.head()[1]}"
+        assert found.stdout.strip() == f"verified: {len(entries)} entries of acme.log, head {archive.head()[1]}"
 
 
 @needs("node")

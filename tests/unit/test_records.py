@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 import navicert
 from navicert.adapters.secret_file import read_secret
+from navicert.adapters.store.forgetting import purge
 from navicert.adapters.store.vault import Vault
 from navicert.assemble import Home, load_policy
 from navicert.audit import audit, open_archive
@@ -197,7 +198,7 @@ rules:
 def test_sessions_that_were_purged_are_named(tmp_path):
     folder = copied(tmp_path)
     with open_bench(folder) as guard:
-        guard.store.purge(before=2**53)
+        purge(guard.store, before=2**53)
     lost = [item for item in read(folder) if isinstance(item, LeftOut) and item.why == "purged"]
     before = [item for item in read(corpus()) if isinstance(item, Recorded)]
 

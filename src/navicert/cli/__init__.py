@@ -40,6 +40,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "kill": ("control", "take authority away, at once"),
     "restore": ("control", "give authority back, signed by a supervisor"),
     "authority": ("control", "whose authority is reduced"),
+    "erase": ("control", "destroy what receipts disclose about a person, or hold it: two people sign"),
     "sweep": ("control", "look once at everything that waits"),
     "lint": ("policy", "what a policy says and hardly means"),
     "fmt": ("policy", "lay policy files out: comments stay, and so does what they say"),
@@ -48,7 +49,10 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "replay": ("policy", "recorded sessions through a policy; nothing is executed"),
     "diff": ("policy", "every recorded decision that a change of policy would change"),
     "schema": ("policy", "the JSON Schema of policy files, for editors"),
+    "export": ("record", "evidence for a stranger, in one file"),
+    "log": ("trust", "the log as others know it: checkpoint, proofs, tiles; prune and restore"),
     "key": ("trust", "make, rotate and publish signing keys"),
+    "witness": ("trust", "watch logs of others, and cosign what only ever grows"),
 }
 """Verb → (group, what it does). Nothing is imported to list them."""
 

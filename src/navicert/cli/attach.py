@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,14 +12,12 @@ from navicert.cli.faults import FINE, Misused
 from navicert.cli.home import common, home_of, shown_path
 from navicert.cli.terminal import Terminal, cut, emit
 from navicert.core.inert import inert
+from navicert.gateway.servers import PLACES
 
 if TYPE_CHECKING:
     from navicert.gateway.look import Looked
     from navicert.gateway.pins import Server
     from navicert.model.action import ToolProfile
-
-PLACES: Final = ("mcpServers", "servers")
-"""Where clients keep their servers: most under the first, some editors under the second."""
 
 
 @click.command()

@@ -18,7 +18,7 @@ from navicert.core.inert import inert
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from navicert.cli.findings import Finding
+    from navicert.doctor.findings import Finding
 
 _ACTED_ON = ("error", "warning", "unknown")
 
@@ -61,18 +61,18 @@ def verb(
     if probes:
         import msgspec
 
-        from navicert.cli.probes import make_probes
+        from navicert.doctor.probes import make_probes
 
         emit(msgspec.to_builtins(make_probes(place, config, outside)))
         return FINE
-    from navicert.cli.checks import run_checks
+    from navicert.doctor.home import run_checks
 
     return _tell(run_checks(place, config), shown_path(place.folder), "navicert/doctor/1", str(place.folder), as_json)
 
 
 def _as_agent(path: Path, clients: Sequence[Path], *, as_json: bool) -> int:
-    from navicert.cli.checks_agent import run_checks_as_agent
-    from navicert.cli.probes import read_probes
+    from navicert.doctor.agent import run_checks_as_agent
+    from navicert.doctor.probes import read_probes
 
     probes = read_probes(path)
     found = run_checks_as_agent(probes, clients)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from navicert.config import FILE, Config, find_home, read_config
+from navicert.config import FILE, Config, find_home, read_config, shown_path
 
 if TYPE_CHECKING:
     from navicert.assemble import Home
+
+__all__ = ["common", "home_of", "people_home", "shown_path"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,12 +48,3 @@ def people_home(named: str | None) -> Home:
     if named is not None and Path(named).is_socket():
         return Home(Path(named).absolute())
     return home_of(named)[0]
-
-
-def shown_path(path: Path) -> str:
-    """Return a path as a person would write it from here."""
-    try:
-        short = path.resolve().relative_to(Path.cwd().resolve())
-    except ValueError:
-        return str(path)
-    return str(short)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -25,16 +26,27 @@ PACKS: Final = ("office-assistant", "data-analyst", "coding-agent", "customer-su
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 @click.option("--origin", metavar="NAME", help="The name of the log, as verifiers will know it (default: FOLDER's).")
 @click.option("--service", metavar="NAME", help="The service identity in every receipt (default: FOLDER's name).")
+@click.option(
+    "--anchor", metavar="DIR", type=click.Path(path_type=Path),
+    help="The folder for checkpoints of the log, best one that belongs to somebody else (default: in ~/.local/state).",
+)  # fmt: skip
 @click.option("--pack", type=click.Choice(PACKS), help="Begin with the policy for such an agent, and its tests.")
 @common
 def verb(
-    folder: Path, origin: str | None, service: str | None, pack: str | None, home: str | None, as_json: bool
+    folder: Path,
+    origin: str | None,
+    service: str | None,
+    anchor: Path | None,
+    pack: str | None,
+    home: str | None,
+    as_json: bool,
 ) -> int:
     """Make FOLDER/.navicert: a commented policy, signing and sealing keys (mode 0600), configuration.
 
     Nothing that exists is overwritten.
     """
     from navicert.assemble import make_home, read_trust
+    from navicert.verification.keyring import fingerprint
 
     place = Path(home) if home is not None else folder / HOME
     if (place / FILE).exists():
@@ -45,14 +57,22 @@ def verb(
     packs = files("navicert.starter")
     start = packs.joinpath(f"{pack}.yaml") if pack is not None else files("navicert.cli").joinpath("starter.yaml")
     policy = start.read_text(encoding="utf-8")
-    made = make_home(place, origin=slug(origin or name), service=slug(service or name), policy=policy)
+    beside = anchor or Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "navicert" / "anchors"
+    try:
+        made = make_home(
+            place, origin=slug(origin or name), service=slug(service or name), policy=policy, anchors=beside.absolute()
+        )
+    except OSError as error:
+        raise Misused(f"{beside}: no folder can be made there ({error.strerror}); name one with --anchor") from None
     ignore(place)
     if pack is not None:
         tests = packs.joinpath(f"{pack}.test.yaml").read_text(encoding="utf-8")
         (place / TESTS).write_text(tests.replace(f"policy: {pack}.yaml", "policy: policy.yaml"), encoding="utf-8")
-    key = read_trust(made.trust).keys[0]
+    trust = read_trust(made.trust)
+    key, mark = trust.keys[0], fingerprint(trust)
     if as_json:
-        emit({"format": "navicert/init/1", "home": str(place.resolve()), "key_id": key.key_id, "policy": "policy.yaml"})
+        document = {"format": "navicert/init/1", "home": str(place.resolve()), "key_id": key.key_id}
+        emit({**document, "fingerprint": mark, "root": str(made.root_key.resolve()), "policy": "policy.yaml"})
         return FINE
     out = Terminal()
     at = shown_path(place)
@@ -63,8 +83,11 @@ def verb(
             ("policy.yaml", f"{_SAYS[pack or '']}. Start here"),
             *([(TESTS, "what it permits and refuses; play it with `navicert test`")] if pack else []),
             ("navicert.yaml", "configuration"),
-            ("trust.json", f"the public key by which receipts are verified: {key.key_id}"),
+            ("trust.json", "the public keys by which receipts are verified, signed by the root"),
+            ("", f"fingerprint {mark}"),
             ("keys/", "private keys, mode 0600. Back them up; never commit them (a .gitignore sees to it)"),
+            ("", "root.pem signs trust.json: move it away (`navicert key root --to FILE`)"),
+            ("anchor", f"checkpoints of the log go to {shown_path(beside)}, outside of the home"),
         ],
         width=len(TESTS) + 2,
     )

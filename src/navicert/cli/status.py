@@ -46,7 +46,7 @@ def describe_status(home: Home, config: Config) -> dict[str, Any]:
         "identity": identity_word(config),
         "policy": {"file": config.policy, "error": None},
         "in_force": None,
-        "log": {"entries": 0, "head": None, "last_at": None},
+        "log": {"entries": 0, "head": None, "last_at": None, "checkpoint": 0, "cosigned": 0},
         "sessions": {"open": 0, "ended": 0},
         "verdicts": {},
         "authority": [],
@@ -85,7 +85,14 @@ def _add_store(document: dict[str, Any], archive: Archive) -> None:
 
     seq, head = archive.head()
     rows = archive.find(str(seq))
-    document["log"] = {"entries": seq, "head": head, "last_at": receipt_of(rows[0]).at if rows else None}
+    newest, cosigned = archive.checkpoint(), archive.checkpoint(cosigned=True)
+    document["log"] = {
+        "entries": seq,
+        "head": head,
+        "last_at": receipt_of(rows[0]).at if rows else None,
+        "checkpoint": newest.size if newest is not None else 0,
+        "cosigned": cosigned.size if cosigned is not None else 0,
+    }
     policies = [receipt_of(row).policy for row in archive.log(kind="policy")]
     if policies and policies[-1] is not None:
         part = policies[-1]
@@ -148,6 +155,7 @@ def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
             ("identity", _identity(document["identity"])),
             ("log", f"{log['entries']} entries, the last at {(log['last_at'] or '–')[:19].replace('T', ' ')} UTC"),
             ("head", log["head"] or ""),
+            ("checkpoint", f"covers {log['checkpoint']} entries; cosigned by a quorum: {log['cosigned'] or 'none'}"),
             ("sessions", f"{document['sessions']['open']} open, {document['sessions']['ended']} ended"),
         ]
     )

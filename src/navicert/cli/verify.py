@@ -25,19 +25,30 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Your own trust file, got by another way than the log (default: the home's).",
 )
+@click.option("--root", metavar="FINGERPRINT", help="The root's fingerprint, got by another way than the log.")
 @common
-def verify(package: Path | None, trust: Path | None, home: str | None, as_json: bool) -> int:
-    """Verify the log of a home with all that belongs to it, or one receipt PACKAGE (from `navicert show --package`).
+def verify(package: Path | None, trust: Path | None, root: str | None, home: str | None, as_json: bool) -> int:
+    """Verify the log of a home with all that belongs to it; or a BUNDLE (from `navicert export`), or one receipt
+    PACKAGE (from `navicert show --package`).
 
-    Exits with 5 at the first fault. With the home's own trust file this shows that the store agrees with itself; to
-    know who wrote it, compare the fingerprint by another way, or bring a trust file with --trust.
+    Exits with 5 at the first fault. A log and its own trust file show that they agree with each other; to know who
+    wrote it, bring the root's fingerprint with --root (for a home or a package: or a trust file with --trust).
     """
     from navicert.assemble import read_trust
+    from navicert.cli.bundle import tail_lines, verify_file
+    from navicert.verification.bundle_lines import is_bundle
 
+    if package is not None and is_bundle(_start(package)):
+        if trust is not None:
+            raise Misused("a bundle brings its trust file along; bring the fingerprint with --root")
+        return verify_file(package, root, as_json=as_json)
     believed = read_trust(trust) if trust is not None else None
+    if root is not None:
+        believed = _rooted(believed or read_trust(home_of(home)[0].trust), root)
+    own = believed is not None
     if package is not None:
         believed = believed or read_trust(home_of(home)[0].trust)
-        return _package(package, believed, own=trust is not None, as_json=as_json)
+        return _package(package, believed, own=own, as_json=as_json)
     place, _ = home_of(home)
     if not place.store.exists():
         raise Misused(f"{place.store}: there is no log yet; the first guard that is opened begins one")
@@ -63,16 +74,43 @@ def verify(package: Path | None, trust: Path | None, home: str | None, as_json: 
             ("open", ", ".join(item.action_id for item in found.log.open)),
             ("waiting", ", ".join(item.action_id for item in found.log.waiting)),
             ("purged", ", ".join(found.purged)),
+            ("checkpoint", f"covers {found.covered.size} entries" if found.covered.size else "none"),
+            ("anchor", f"knows {found.covered.anchored} entries" if found.covered.anchored is not None else "none"),
+            ("witnesses", ", ".join(found.covered.by)),
         ]
     )
     out.say()
-    whose = "your" if trust is not None else "this home's own"
-    out.say(f"  {out.mark('ok', 'verified')}, with {whose} trust file")
-    out.text(_beyond(own=trust is not None), 4)
+    for line in tail_lines(found.covered.tail, found.covered.tail_s):
+        out.text(line, 2)
+    out.say()
+    whose = (
+        "the root that you named" if root is not None else "your trust file" if own else "this home's own trust file"
+    )
+    out.say(f"  {out.mark('ok', 'verified')}, with {whose}")
+    out.text(_beyond(own=own), 4)
     return FINE
 
 
 verb = verify
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(64)
+    except OSError as error:
+        raise Misused(f"{path}: it cannot be read ({error.strerror})") from None
+
+
+def _rooted(trust: Trust, root: str) -> Trust:
+    """Return a trust file of the root whose fingerprint the reader knows; raises `VerificationError`."""
+    from navicert.verification.bundle import squeezed
+    from navicert.verification.keyring import fingerprint
+
+    mark = fingerprint(trust)
+    if squeezed(mark) != squeezed(root):
+        raise VerificationError("root_mismatch", f"the fingerprint is {mark}, and you brought `{root:.80}`")
+    return trust
 
 
 def _time(at: str | None) -> str:
@@ -81,7 +119,7 @@ def _time(at: str | None) -> str:
 
 def _beyond(*, own: bool) -> str:
     if own:
-        return "Entries cut off at the end show only against a head that you have noted."
+        return "An end that was cut off shows by the anchor, by a witness, or by a head that you have noted."
     return "Compare the fingerprint by another way to know whose it is."
 
 
@@ -131,6 +169,13 @@ def audit_document(found: Audit | None, steps: list[Step], error: VerificationEr
             "disclosures": found.disclosures,
             "contexts": found.contexts,
             "purged": list(found.purged),
+            "erased": found.erased,
+            "checkpoint": found.covered.size,
+            "anchored": found.covered.anchored,
+            "cosigned": found.covered.cosigned,
+            "cosigned_by": list(found.covered.by),
+            "tail": found.covered.tail,
+            "tail_s": found.covered.tail_s,
         }
     return document
 

@@ -117,12 +117,12 @@ def _within(above: Predicate) -> Predicate:
 
 
 class Candidates:
-    """The rules that can concern one tool: forbidden, then by descending priority; those that label, lower, add risk.
+    """The rules that can concern one tool: forbidden, then by descending priority; and those that do more than decide.
 
     shadowed: a shadow rule can concern it.
     """
 
-    __slots__ = ("adding", "forbidden", "groups", "labelling", "lowering", "shadowed", "tallies")
+    __slots__ = ("adding", "forbidden", "groups", "labelling", "lowering", "shadowed", "tallies", "witnessing")
 
     def __init__(self, named: list[CompiledRule]) -> None:
         self.tallies = tuple({tally: None for item in named for tally in (*item.rule.tallies, *item.rule.limits)})
@@ -136,6 +136,7 @@ class Candidates:
         self.labelling = tuple(item for item in rules if item.rule.set_context is not None)
         self.lowering = tuple(item for item in rules if item.rule.authority is not None)
         self.adding = tuple(item for item in rules if item.rule.adds_risk)
+        self.witnessing = tuple(item for item in rules if item.rule.require_witnessed)
 
 
 class CompiledPolicy:

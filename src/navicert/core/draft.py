@@ -19,7 +19,7 @@ from navicert.model.action import Action, ToolProfile
 from navicert.model.authority import Authority, Standing
 from navicert.model.commit import Draft
 from navicert.model.context import Fact, SessionContext
-from navicert.model.decision import Decision, Permit, Verdict
+from navicert.model.decision import Decision, Verdict
 from navicert.model.evaluation import EvaluationInput, SharedFacts
 from navicert.model.identity import ActionIdentity, Evidence
 from navicert.model.labels import NOTHING, Labels
@@ -375,34 +375,6 @@ def policy_part(policy: PolicySet, content_hash: str) -> PolicyPart:
 def permits(verdict: Verdict) -> bool:
     """Tell whether a verdict lets the action run."""
     return verdict in {Verdict.ALLOW, Verdict.MODIFY}
-
-
-def permit_of(
-    action: Action,
-    *,
-    session_id: str,
-    issuer: str,
-    receipt_id: str,
-    decision: str,
-    expires_at: int,
-    modified: bool,
-    screened: bool,
-) -> Permit:
-    """Return the licence for an action whose decision receipt is durable (property 3)."""
-    return Permit(
-        action_id=action.action_id,
-        session_id=session_id,
-        tool=action.tool,
-        operation=action.operation,
-        parameters=action.parameters,
-        digest=action.digest,
-        issuer=issuer,
-        receipt_id=receipt_id,
-        decision=decision,
-        expires_at=expires_at,
-        modified=modified,
-        screened=screened,
-    )
 
 
 def _context_part(before: SessionContext, after: SessionContext, labels: Labels) -> ContextPart:

@@ -177,6 +177,16 @@ def labels_by_rule(given: EvaluationInput, policy: CompiledPolicy) -> Labels | N
     return label
 
 
+def witnessed_by_rule(given: EvaluationInput, policy: CompiledPolicy) -> bool:
+    """Tell whether the action starts only once witnesses have confirmed its decision; what is unsure counts."""
+    profile = policy.profile(given.action.name, given.action.profile)
+    witnessing = policy.candidates(given.action.tool, given.action.operation).witnessing
+    if profile is None or not witnessing:
+        return False
+    subject = Subject(given, profile)
+    return any(item.matches(subject) in {TRUE, UNDETERMINED} for item in witnessing)
+
+
 def _highest(candidates: Candidates, subject: Subject) -> tuple[list[CompiledRule], list[CompiledRule]]:
     """Return the matching rules of the highest priority that has one, and what is undetermined down to there."""
     undetermined: list[CompiledRule] = []

@@ -14,7 +14,7 @@ from typing import Any
 
 from navicert.core.canonical import decode_parameters
 from navicert.core.denial import contract, profile_to_paste
-from navicert.core.draft import Judgement, decision_draft, permit_of, permits, policy_part
+from navicert.core.draft import Judgement, decision_draft, permits, policy_part
 from navicert.core.fields import leaves
 from navicert.core.lifecycle import State, Step
 from navicert.core.shared import session_key
@@ -31,10 +31,9 @@ from navicert.model.context import SessionContext
 from navicert.model.decision import Decision, Denied, Permit, Suspended, Verdict
 from navicert.model.errors import DenialKind, NavicertError, Unavailable
 from navicert.model.identity import ActionIdentity
-from navicert.model.receipt import Receipt
 from navicert.model.signals import Signals
 from navicert.model.suspension import Wait
-from navicert.ports import Conflict, Ticket
+from navicert.ports import Conflict, Placed, Ticket
 
 Answer = Permit | Denied | Suspended
 
@@ -202,6 +201,7 @@ def _record_outside(works: Workings, action: Action, decision: Decision) -> Judg
         concerned=None,
         given=None,
         ruled=None,
+        witnessed=False,
         risk=0,
         handle=None,
         deadline=None,
@@ -213,23 +213,28 @@ def _record_outside(works: Workings, action: Action, decision: Decision) -> Judg
 def _answer(works: Workings, judged: Judged, durable: Any) -> Permit | Denied | Suspended:
     """Turn a durable decision into what the caller gets; the only place that makes a Permit."""
     decision, action = judged.decision, judged.action
-    if not (type(durable) is tuple and isinstance(durable[0], Receipt) and durable[0].receipt_id == judged.receipt_id):
+    if type(durable) is not Placed or durable.receipt.receipt_id != judged.receipt_id:
         raise Unavailable("the store did not answer with the receipt that it was given; nothing was permitted")
     if permits(decision.verdict):
-        receipt, digest = durable
         profile = works.policy.profile(action.name, action.profile)
         terms = terms_of(works.policy.policy, profile) if profile is not None else None
-        permit = permit_of(
-            action,
+        permit = Permit(
+            action_id=action.action_id,
+            tool=action.tool,
+            operation=action.operation,
+            parameters=action.parameters,
+            digest=action.digest,
             session_id=judged.session_id,
             issuer=works.settings.issuer,
             receipt_id=judged.receipt_id,
-            decision=digest,
+            decision=durable.digest,
+            place=durable.place,
             expires_at=judged.expires_at,
             modified=decision.verdict is Verdict.MODIFY,
             screened=terms is not None,
+            witnessed=judged.witnessed,
         )
-        works.begin(_live(judged, permit, receipt, profile, terms), decision.verdict)
+        works.begin(_live(judged, permit, durable.receipt, profile, terms), decision.verdict)
         return permit
     if judged.handle is not None and judged.deadline is not None:
         return Suspended(

@@ -49,7 +49,15 @@ from navicert.model.authority import LADDER, Authority, Standings
 from navicert.model.commit import Commit, RowWrite
 from navicert.model.context import ContextEntry, Ended, Observed, Renewed, SessionContext, UserSaid
 from navicert.model.decision import Denied, Permit, Suspended
-from navicert.model.errors import ActionDenied, DenialKind, IdentityError, IntegrityError, InvalidAction, PolicyError
+from navicert.model.errors import (
+    ActionDenied,
+    DenialKind,
+    IdentityError,
+    IntegrityError,
+    InvalidAction,
+    PolicyError,
+    Unavailable,
+)
 from navicert.model.identity import Claims
 from navicert.model.labels import WORST, Labels
 from navicert.model.receipt import Receipt
@@ -128,6 +136,8 @@ class Engine(Mediator):
         if action_digest(permit.tool, permit.operation, permit.parameters) != permit.digest:
             raise IntegrityError(f"the permit of `{permit.action_id}` is for other parameters")
         try:
+            if permit.witnessed:
+                yield from self._witnessed(permit)
             yield from works.anew((AUTHORITY,))  # whoever was stopped since it was judged does not start (R6.c)
             rows = yield from works.fetch((AUTHORITY,))
         except BaseException:  # failed or cancelled: whether it may still start is not known, so it does not
@@ -157,6 +167,17 @@ class Engine(Mediator):
         if ended or expired:
             why = "session of" if ended else "permit of"
             raise IntegrityError(f"the {why} `{permit.action_id}` has {'ended' if ended else 'expired'}; nothing ran")
+
+    def _witnessed(self, permit: Permit) -> Machine[None]:
+        """Wait until witnesses have confirmed the log up to the decision; raises `Unavailable` where they do not."""
+        works, place = self._works, permit.place
+        if place is None:
+            raise Unavailable("the store did not say where the decision stands; nothing ran")
+        wait = works.settings.commit_s
+        call = Call("witnesses", lambda: works.journal.witnessed(place.seq, wait), inline=False)
+        (answer,) = yield Ask((call,), wait)
+        if answer.error is not None:
+            raise Unavailable(f"policy asks for witnesses before `{permit.action_id}` starts: {answer.error}")
 
     def lapse(self, permit: Permit) -> None:
         """Take back a permit that nobody will consume any more; raises `IntegrityError` where it was consumed already.

@@ -13,7 +13,7 @@ from navicert.core.accumulate import OPEN, WAITING, accumulate
 from navicert.core.canonical import decode_parameters
 from navicert.core.dependence import prerequisites, written
 from navicert.core.draft import Judgement, decision_draft, permits, policy_part
-from navicert.core.evaluate import added_risk, evaluate, labels_by_rule, lowered, shadow
+from navicert.core.evaluate import added_risk, evaluate, labels_by_rule, lowered, shadow, witnessed_by_rule
 from navicert.core.fields import role_values
 from navicert.core.labels import labels_in_force
 from navicert.core.rounds import ROUNDS, UNSTABLE, merged, with_parameters
@@ -102,6 +102,7 @@ class Judged(Value, frozen=True, kw_only=True):
     concerned: Concerns | None
     given: EvaluationInput | None
     ruled: Labels | None
+    witnessed: bool
     risk: int
     handle: str | None
     deadline: int | None
@@ -311,6 +312,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision)
         concerned=concerned,
         given=given,
         ruled=labels_by_rule(given, policy) if permits(decision.verdict) else None,
+        witnessed=witnessed_by_rule(given, policy),
         risk=entry.risk or 0,
         handle=handle,
         deadline=wait.question.deadline if wait else None,

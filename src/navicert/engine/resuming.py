@@ -15,7 +15,7 @@ from typing import Final
 from navicert.core.accumulate import accumulate
 from navicert.core.answers import Answers, hear
 from navicert.core.draft import Judgement, Resolved, permits, policy_part, resolution_draft
-from navicert.core.evaluate import added_risk, labels_by_rule
+from navicert.core.evaluate import added_risk, labels_by_rule, witnessed_by_rule
 from navicert.core.rounds import ROUNDS, STRICTNESS, UNSTABLE, as_asked, rounds
 from navicert.core.shared import APPROVERS, AUTHORITY, authority_of, over_key, session_key, subjects, wait_key
 from navicert.engine.deciding import Answer, case_of, durably, fetch, redo, refusal
@@ -392,6 +392,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision,
         concerned=assessed.concerned,
         given=given,
         ruled=labels_by_rule(given, policy) if permits(decision.verdict) else None,
+        witnessed=witnessed_by_rule(given, policy),
         risk=entry.risk or 0,
         handle=wait.handle if asking else None,
         deadline=deadline if asking else None,

@@ -41,6 +41,7 @@ from navicert.ports import (
     Ids,
     Journal,
     Notifier,
+    Placed,
     Resolver,
     Ticket,
 )
@@ -252,12 +253,12 @@ class Workings:
         """Tell whether a session is known to hold these labels durably; what is only staged may yet fail."""
         return self._standing.get(session_key(session_id), NOTHING).covers(labels)
 
-    def durable(self, ticket: Ticket) -> Generator[Ask | Await, Any, tuple[Receipt, str] | None]:
+    def durable(self, ticket: Ticket) -> Generator[Ask | Await, Any, Placed | None]:
         """Wait until a commit is durable; raises `Conflict` or what it failed with."""
         answer: Answer = yield Await(ticket, self.settings.commit_s)
         if answer.error is not None:
             raise answer.error
-        value: tuple[Receipt, str] | None = answer.value
+        value: Placed | None = answer.value
         return value
 
     def change(self, attempt: Callable[[], Ticket | tuple[str, ...] | None]) -> Steps:

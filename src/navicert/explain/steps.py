@@ -380,4 +380,6 @@ def _does(rule: Rule) -> str:
         parts.append(f"labels the result {rule.set_context.words()}")
     if rule.authority is not None:
         parts.append(f"lowers the authority to {rule.authority.value}")
+    if rule.require_witnessed:
+        parts.append("waits for witnesses before it starts")
     return ", ".join(parts)

@@ -212,6 +212,8 @@ def with_receipt(reply: Message, permit: Permit) -> Message:
     meta = value.get("_meta") if type(value.get("_meta")) is dict else {}
     meta = {key: item for key, item in meta.items() if not key.startswith(_OURS)}
     ours: Tree = {RECEIPT: permit.receipt_id, "navicert/receipt-sha256": permit.decision}
+    if permit.place is not None:  # whoever keeps these pins the log up to here
+        ours |= {"navicert/log": permit.place.log, "navicert/leaf": permit.place.leaf}
     ours |= {"navicert/modified": True} if permit.modified else {}
     return Message(reply.kind, reply.tree | {"result": value | {"_meta": meta | ours}})
 

@@ -16,6 +16,8 @@ from navicert.gateway.pins import Server, Servers
 from navicert.model.errors import PolicyError
 
 FILE: Final = "mcp.json"
+PLACES: Final = ("mcpServers", "servers")
+"""Where clients keep their servers: most under the first, some editors under the second."""
 
 
 def read_servers(home: Path) -> Servers:

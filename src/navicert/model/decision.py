@@ -65,11 +65,23 @@ class Decision(Value, frozen=True, kw_only=True):
     shadow: Shadow | None = None
 
 
+class Place(Value, frozen=True, kw_only=True):
+    """Where a receipt stands: the log's origin, its place from 1, and its leaf hash (RFC 6962), as hex.
+
+    Whoever keeps it pins the log up to there.
+    """
+
+    log: str
+    seq: int
+    leaf: str
+
+
 class Permit(Value, frozen=True, kw_only=True):
     """The licence to run one action once. `parameters` are the bytes to run; they hash to `digest`.
 
-    issuer: the engine that will redeem it; no other will. decision: SHA-256 of the decision receipt. screened: policy
-    withholds or redacts its result, so none of it is released before all of it was looked at.
+    issuer: the engine that will redeem it; no other will. decision: SHA-256 of the decision receipt; place: where that
+    stands. screened: policy withholds or redacts its result, so none of it is released before all of it was looked at.
+    witnessed: it starts only once witnesses have confirmed the log up to its decision.
     """
 
     action_id: str
@@ -84,6 +96,8 @@ class Permit(Value, frozen=True, kw_only=True):
     expires_at: int
     modified: bool = False
     screened: bool = False
+    place: Place | None = None
+    witnessed: bool = False
 
 
 class Denied(Value, frozen=True, kw_only=True):

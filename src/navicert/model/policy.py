@@ -145,7 +145,8 @@ class Rule(Value, frozen=True, kw_only=True):
     rule are asked when nothing more can be found out. authority: what the agent's authority becomes where it matches.
     after: what must have happened in the session. constraints, limits: what must hold besides where the rule permits or
     asks; else DENY (R3.b). adds_risk: points that the action adds to the session's risk where the rule matches. shadow:
-    what the rule would do is recorded, and nothing else.
+    what the rule would do is recorded, and nothing else. require_witnessed: what it permits starts only once witnesses
+    have confirmed the log up to the decision.
     """
 
     id: str
@@ -170,6 +171,7 @@ class Rule(Value, frozen=True, kw_only=True):
     limits: tuple[Tally, ...] = ()
     adds_risk: int = 0
     shadow: bool = False
+    require_witnessed: bool = False
 
 
 class Destination(Value, frozen=True, kw_only=True):

@@ -12,7 +12,9 @@ from typing import Literal
 from navicert.model.value import Value
 
 RECEIPT_VERSION = "navicert/1"
-Kind = Literal["decision", "resolution", "outcome", "boot", "key", "policy", "authority", "approver"]
+Kind = Literal[
+    "decision", "resolution", "outcome", "boot", "key", "policy", "authority", "approver", "erasure", "restore", "prune"
+]
 
 
 class Log(Value, frozen=True, kw_only=True):
@@ -181,6 +183,38 @@ class ApproverPart(Value, frozen=True, kw_only=True):
     until: str | None = None
 
 
+class ErasurePart(Value, frozen=True, kw_only=True):
+    """What became of a subject's disclosures: `hold` keeps them, `release` ends that, `erased` destroyed their key.
+
+    subject: keyed pseudonym. reason: commitment. Who decided stands in `approval`.
+    """
+
+    subject: str
+    state: str
+    reason: str
+
+
+class RestorePart(Value, frozen=True, kw_only=True):
+    """The log goes on from a restored store, as a new epoch. by: keyed pseudonym. reason: commitment, who and why.
+
+    size, root: of the newest checkpoint of the epoch before that is known; entries between it and this one are lost.
+    """
+
+    epoch: int
+    size: int
+    root: str
+    by: str
+    reason: str
+
+
+class PrunePart(Value, frozen=True, kw_only=True):
+    """Entries up to place `upto` whose bytes were taken out: how many, and the SHA-256 of the bundle they went into."""
+
+    upto: int
+    entries: int
+    archive: str
+
+
 class ReleasePart(Value, frozen=True, kw_only=True):
     """Less than the whole result was released. how: `redacted` or `withheld`. labels: why; `*` where unclassified."""
 
@@ -236,3 +270,6 @@ class Receipt(Value, frozen=True, kw_only=True):
     key: KeyPart | None = None
     approver: ApproverPart | None = None
     policy: PolicyPart | None = None
+    erasure: ErasurePart | None = None
+    restore: RestorePart | None = None
+    prune: PrunePart | None = None

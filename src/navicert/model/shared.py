@@ -58,6 +58,21 @@ class Launches(Value, frozen=True, kw_only=True):
     open: dict[str, Launch] = {}
 
 
+class Erasing(Value, frozen=True, kw_only=True):
+    """What one person has signed about a data subject; the second signs the same bytes (`verification.erasures`).
+
+    reason: disclosure of why. at: when. sessions: what is still to be purged, once the erasure stands in the log.
+    """
+
+    statement: bytes
+    reason: str
+    by: str
+    key_id: str
+    signature: str
+    at: int
+    sessions: tuple[str, ...] | None = None
+
+
 ROWS: dict[str, type[Value]] = {
     "session": SessionContext,
     "sticky": Sticky,
@@ -70,5 +85,6 @@ ROWS: dict[str, type[Value]] = {
     "over": Over,
     "approvers": Approvers,
     "launches": Launches,
+    "erasure": Erasing,
 }
 """Row keys are `kind/rest`; the kind tells the type of the value."""

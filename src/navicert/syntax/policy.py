@@ -45,6 +45,7 @@ _INTENT = ("tools", "accepts", "actions")
 _RULE = (
     "id", "name", "match", "decision", "classification", "priority", "reason", "risk", "constraints", "modifications",
     "approvers", "approvals", "escalate", "timeout", "set_context", "adds_risk", "authority", "shadow",
+    "require_witnessed",
 )  # fmt: skip
 
 _POSTURES = {posture.value: posture for posture in Posture}
@@ -70,6 +71,7 @@ _ONLY_WITH: Mapping[str, tuple[Verdict, ...]] = {
     "escalate": (Verdict.STEP_UP,),
     "timeout": (Verdict.STEP_UP, Verdict.DEFER),
     "shadow": tuple(Verdict),
+    "require_witnessed": (Verdict.ALLOW, Verdict.MODIFY, Verdict.STEP_UP),
 }
 _ESCALATE = ("after", "to")
 _REQUIRED_WITH: Mapping[Verdict, str] = {Verdict.MODIFY: "modifications", Verdict.STEP_UP: "approvers"}
@@ -330,6 +332,7 @@ def _rule(found: Table, ours: tuple[str, ...] | None) -> Rule:
     constraints = read_constraints(nodes["constraints"], ours) if "constraints" in nodes else Match()
     priority = nodes.get("priority")
     approvers = words.names(nodes["approvers"], "`approvers`") if "approvers" in nodes else ()
+    label = nodes.get("set_context")
     timeout_s = _timeout(nodes.get("timeout"), decision)
     escalate_s, backups = _escalate(nodes.get("escalate"), approvers, timeout_s)
     rule_id = words.line(nodes["id"], "`id`")
@@ -353,13 +356,14 @@ def _rule(found: Table, ours: tuple[str, ...] | None) -> Rule:
         modifications=_modifications(nodes["modifications"]) if "modifications" in nodes else (),
         approvers=approvers,
         timeout_s=timeout_s,
-        set_context=_set_context(nodes.get("set_context")),
+        set_context=_labels(label, "set_context", "data_classification") if label is not None else None,
         approvals=_approvals(nodes["approvals"], approvers, backups) if "approvals" in nodes else 1,
         backups=backups,
         escalate_s=escalate_s,
         authority=_authority(nodes["authority"]) if "authority" in nodes else None,
         adds_risk=words.integer(nodes["adds_risk"], "`adds_risk`", 1, MAX_RISK) if "adds_risk" in nodes else 0,
-        shadow=_true(nodes["shadow"], "`shadow`") if "shadow" in nodes else False,
+        shadow="shadow" in nodes and _true(nodes["shadow"], "`shadow`"),
+        require_witnessed="require_witnessed" in nodes and _true(nodes["require_witnessed"], "`require_witnessed`"),
     )
 
 
@@ -404,10 +408,6 @@ def _timeout(node: Node | None, decision: Verdict | None) -> int | None:
     if node is not None:
         return words.duration(node, "`timeout`")
     return DEFAULT_TIMEOUT_S if decision in _ONLY_WITH["timeout"] else None
-
-
-def _set_context(node: Node | None) -> Labels | None:
-    return None if node is None else _labels(node, "set_context", "data_classification")
 
 
 def _escalate(

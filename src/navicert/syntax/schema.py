@@ -75,6 +75,8 @@ _OF_RULE: Final = {
     "adds_risk": "points that the action adds to the risk of its session where the rule matches",
     "authority": "where the rule matches, the agent's authority becomes at most this, from the next action on",
     "shadow": "the rule decides nothing; what would have been decided with it is in the receipt",
+    "require_witnessed": "what it permits starts only once a quorum of witnesses has confirmed the log up to the"
+    " decision, and else not at all",
 }
 _DEFAULTS: Final = {
     "sticky": words.spelled(policy.DEFAULT_STICKY_S),
@@ -264,6 +266,7 @@ def _rule() -> Schema:
         "adds_risk": _integer(1, policy.MAX_RISK),
         "authority": _choice(policy._LOWERED),
         "shadow": {"const": True},
+        "require_witnessed": {"const": True},
     }
     return {
         **_object(inner, policy._RULE, ("id",), _OF_RULE),

@@ -26,6 +26,7 @@ from navicert.ports import (
     IdentityVerifier,
     Journal,
     Locator,
+    Placed,
     Signer,
     Span,
     Ticket,
@@ -246,6 +247,10 @@ class FaultyJournal:
         found: list[tuple[Receipt, str]] = self._reading.through(lambda: self._inner.receipts_of(action_id), action_id)
         return found
 
+    def witnessed(self, seq: int, timeout: float) -> None:
+        """Wait for witnesses."""
+        self._reading.through(lambda: self._inner.witnessed(seq, timeout), str(seq))
+
     def enqueue(self, commit: Commit, *, lazy: bool = False) -> Ticket:
         """Queue a commit."""
         mode, value = self._committing.take(commit)
@@ -272,11 +277,11 @@ class _Lied:
         self._inner = inner
         self._error = error
 
-    def wait(self, timeout: float) -> tuple[Receipt, str] | None:
+    def wait(self, timeout: float) -> Placed | None:
         self._inner.wait(timeout)
         raise self._error
 
-    def result(self) -> tuple[Receipt, str] | None:
+    def result(self) -> Placed | None:
         raise self._error
 
     def nudge(self) -> None:
@@ -293,12 +298,12 @@ class _Nonsense:
         self._inner = inner
         self._value = value
 
-    def wait(self, timeout: float) -> tuple[Receipt, str] | None:
+    def wait(self, timeout: float) -> Placed | None:
         self._inner.wait(timeout)
         return self.result()
 
-    def result(self) -> tuple[Receipt, str] | None:
-        value: tuple[Receipt, str] | None = self._value
+    def result(self) -> Placed | None:
+        value: Placed | None = self._value
         return value
 
     def nudge(self) -> None:
@@ -338,13 +343,13 @@ class _Held:
 
     _done = False
 
-    def wait(self, timeout: float) -> tuple[Receipt, str] | None:
+    def wait(self, timeout: float) -> Placed | None:
         with self._change:
             if not self._change.wait_for(lambda: self._done, timeout=timeout):
                 raise Unavailable("the store did not answer in time; nothing was permitted")
         return self.result()
 
-    def result(self) -> tuple[Receipt, str] | None:
+    def result(self) -> Placed | None:
         if self._error is not None:
             raise self._error
         return self._inner.result() if self._inner is not None else None

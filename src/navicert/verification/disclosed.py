@@ -16,7 +16,7 @@ import msgspec
 from navicert.core.accumulate import accumulate, begin
 from navicert.core.canonical import percent
 from navicert.core.digest import action_digest, bytes_digest, context_digest
-from navicert.core.seal import commit_to, disclosure, unb64
+from navicert.core.seal import commit_to, plain_disclosure, unb64
 from navicert.model.context import Attempt, ContextEntry, Opened, Resolution, Result, SessionContext
 from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.policy import PolicySet
@@ -33,7 +33,9 @@ OUTPUT: Final = "/execution/output"
 FACTS: Final = "/deferral/facts"
 AUTHORITY: Final = "/authority/reason"
 APPROVER: Final = "/approver/name"
-POINTERS: Final = (PARAMETERS, EFFECTIVE, HUMAN, REASON, EVALUATED, OUTPUT, FACTS, AUTHORITY, APPROVER)
+ERASURE: Final = "/erasure/reason"
+RESTORE: Final = "/restore/reason"
+POINTERS: Final = (PARAMETERS, EFFECTIVE, HUMAN, REASON, EVALUATED, OUTPUT, FACTS, AUTHORITY, APPROVER, ERASURE, RESTORE)
 """Every pointer, but those of answers: `name_at`, `statement_at`."""
 REPEATED: Final[Mapping[str, frozenset[str]]] = {
     "outcome": frozenset({PARAMETERS, EFFECTIVE, HUMAN, REASON, EVALUATED}),
@@ -60,6 +62,9 @@ class _Disclosure(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     value: msgspec.Raw
 
 
+_read = msgspec.json.Decoder(_Disclosure).decode
+
+
 class _Identity(msgspec.Struct):
     evidence: msgspec.Raw = msgspec.Raw(b"[]")
     scope: tuple[str, ...] = ()
@@ -77,11 +82,12 @@ class _By(msgspec.Struct):
 def read_disclosure(text: str) -> tuple[str, str, bytes]:
     """Return (salt, JSON pointer, value as JSON bytes); raises `VerificationError` unless it is in our one form."""
     try:
-        found = msgspec.json.decode(unb64(text), type=_Disclosure)
+        plain = unb64(text)
+        found = _read(plain)
     except ValueError as error:  # msgspec's and base64's own errors are ValueErrors
         raise VerificationError("disclosure_mismatch", f"not a disclosure: {error}") from None
     value = bytes(found.value)
-    if not found.salt or disclosure(found.pointer, found.salt, value) != text:
+    if not found.salt or plain_disclosure(found.pointer, found.salt, value) != plain:
         raise VerificationError("disclosure_mismatch", "a disclosure is not in canonical form")
     return found.salt, found.pointer, value
 
@@ -101,6 +107,8 @@ def commitments(receipt: Receipt) -> dict[str, str]:
         FACTS: receipt.deferral.facts if receipt.deferral else None,
         AUTHORITY: receipt.authority.reason if receipt.authority else None,
         APPROVER: receipt.approver.name if receipt.approver else None,
+        ERASURE: receipt.erasure.reason if receipt.erasure else None,
+        RESTORE: receipt.restore.reason if receipt.restore else None,
     }
     for index, item in enumerate(receipt.approval or ()):
         found |= {name_at(index): item.name, statement_at(index): item.statement}
@@ -117,6 +125,26 @@ def verify_disclosures(
     evidence of identity, or names of people are not those that the receipt's keyed digests name. keyed: the
     deployment's own keyed hash, for who has its key; without it the commitments alone bind.
     """
+    found, missing = match_disclosures(receipt, disclosures)
+    # 2. Each commitment has its disclosure.
+    if missing:
+        message = f"{receipt.receipt_id}: nothing discloses {', '.join(f'`{pointer}`' for pointer in sorted(missing))}"
+        raise VerificationError("disclosure_missing", message)
+    # 3. What is disclosed is what was judged: parameters, evidence and names hash to the digests in the clear.
+    if keyed is not None:
+        try:
+            _verify_action(receipt, found, keyed)
+            _verify_names(receipt, found, keyed)
+        except msgspec.MsgspecError as error:
+            raise _not_of_its_kind(receipt, error) from None
+    return found
+
+
+def match_disclosures(receipt: Receipt, disclosures: Iterable[str]) -> tuple[dict[str, bytes], set[str]]:
+    """Return the disclosed values (JSON bytes) by pointer, and the pointers for which there is none, though one is due.
+
+    Raises `VerificationError`, `disclosure_mismatch`, as `verify_disclosures` does.
+    """
     name = receipt.receipt_id
     promised = commitments(receipt)
     found: dict[str, bytes] = {}
@@ -128,20 +156,29 @@ def verify_disclosures(
         if pointer in found:
             raise VerificationError("disclosure_mismatch", f"{name}: the value at `{pointer}` is disclosed twice")
         found[pointer] = value
-    # 2. Each commitment has its disclosure.
-    missing = promised.keys() - found.keys() - REPEATED.get(receipt.kind, frozenset())
-    if missing:
-        message = f"{name}: nothing discloses {', '.join(f'`{pointer}`' for pointer in sorted(missing))}"
-        raise VerificationError("disclosure_missing", message)
-    # 3. What is disclosed is what was judged: parameters, evidence and names hash to the digests in the clear.
     try:
         _verify_tries(receipt, found)
-        if keyed is not None:
-            _verify_action(receipt, found, keyed)
-            _verify_names(receipt, found, keyed)
     except msgspec.MsgspecError as error:
-        raise VerificationError("disclosure_mismatch", f"{name}: a value is not of its kind: {error}") from None
-    return found
+        raise _not_of_its_kind(receipt, error) from None
+    return found, promised.keys() - found.keys() - REPEATED.get(receipt.kind, frozenset())
+
+
+def _not_of_its_kind(receipt: Receipt, error: Exception) -> VerificationError:
+    return VerificationError("disclosure_mismatch", f"{receipt.receipt_id}: a value is not of its kind: {error}")
+
+
+def subject_of(receipt: Receipt) -> str | None:
+    """Return whose key seals what a receipt discloses: the requester's; in a record, that of the person it is about."""
+    requester, person, authority = receipt.requester_context, receipt.approver, receipt.authority
+    if requester is not None:
+        return requester.human
+    if person is not None:
+        return person.approver
+    if receipt.erasure is not None:  # never the subject's own: it is what shows that they were erased
+        return receipt.approval[0].approver if receipt.approval else None
+    if receipt.restore is not None:
+        return receipt.restore.by
+    return authority.by if authority is not None else None
 
 
 def _verify_tries(receipt: Receipt, found: Mapping[str, bytes]) -> None:

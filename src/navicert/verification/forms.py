@@ -41,6 +41,7 @@ RELEASED: Final = frozenset({"redacted", "withheld"})
 """What was done to a result of which not the whole was released."""
 STATES: Final = tuple(state.value for state in LADDER)
 """The words for authority, from full to none."""
+ERASURES: Final = frozenset({"hold", "release", "erased"})
 _RESULTS: Final = PERMITTING | WAITING | {"DENY"}
 _ANSWERS: Final = frozenset(answer.value for answer in Answer)
 _ROLES: Final = frozenset({"approver", "backup", "requester"})
@@ -81,6 +82,7 @@ def check_form(receipt: Receipt, place: str) -> None:
     if any(_KEYED.fullmatch(name) is None for name in _keyed(receipt)):
         raise VerificationError("schema", f"{place}: a keyed digest or pseudonym is not in the form of one")
     digests = [receipt.completes, *([context.hash, context.head] if context else [])]
+    digests += [receipt.restore.root] if receipt.restore else [receipt.prune.archive] if receipt.prune else []
     if any(digest is not None and _DIGEST.fullmatch(digest) is None for digest in digests):
         raise VerificationError("schema", f"{place}: a digest is not 64 hexadecimal digits")
     if receipt.authority is not None:
@@ -89,6 +91,8 @@ def check_form(receipt: Receipt, place: str) -> None:
         _check_wait(receipt, receipt.deferral, place)
     for item in receipt.approval or ():
         _check_approval(item, place)
+    if receipt.erasure is not None and receipt.erasure.state not in ERASURES:
+        raise VerificationError("schema", f"{place}: `{receipt.erasure.state}` is nothing that becomes of a subject")
     if receipt.execution is not None:
         _check_release(receipt.execution, place)
     if action is not None and decision is not None:
@@ -140,6 +144,10 @@ def _keyed(receipt: Receipt) -> list[str]:
         found.append(authority.by)
     if receipt.approver is not None:
         found.append(receipt.approver.approver)
+    if receipt.erasure is not None:
+        found.append(receipt.erasure.subject)
+    if receipt.restore is not None:
+        found.append(receipt.restore.by)
     found += [item.approver for item in receipt.approval or ()]
     return [name for name in found if name is not None]
 

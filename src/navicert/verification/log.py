@@ -19,6 +19,7 @@ from navicert.model.receipt import PolicyPart, Receipt
 from navicert.model.trust import Trust
 from navicert.model.value import Value
 from navicert.verification.disclosed import commitments
+from navicert.verification.erasures import Erasures
 from navicert.verification.forms import PERMITTING, WAITING, check_form, parsed
 from navicert.verification.keyring import Keyring
 from navicert.verification.people import People
@@ -76,15 +77,27 @@ def verify_log(entries: Iterable[bytes], trust: Trust, *, expect_head: tuple[int
 class LogVerifier:
     """Verifies the entries of one log as they are given to it, in order; `finish` returns the report."""
 
-    def __init__(self, trust: Trust, *, expect_head: tuple[int, str] | None = None) -> None:
+    def __init__(self, trust: Trust, *, expect_head: tuple[int, str] | None = None, whole: bool = True) -> None:
+        """Begin with no entry.
+
+        whole: every entry will be given. Else they are some of a log, in its order, and what rests on the others
+        (chains, epochs of authority) is not held against them.
+        """
         self.people = People()
         """Who may answer, by the records so far."""
+        self.erasures = Erasures()
+        """Whose disclosures are held, and whose were erased, by the records so far."""
+        self.epoch = 1
+        """How often the log was begun: once, and once more with each `restore` record."""
+        self._whole = whole
+        self._pruned = self._last_pruned = self._prunable = self._prunable_upto = 0
         self._standing = Standing()
         # 1. Somebody is trusted, and each trusted key is the one that its id names.
         self._keyring = Keyring(trust)
         self._origin = trust.origin
         self._expected = expect_head
-        self._seq, self._head = 0, ZERO
+        self._seq = 0
+        self._head: str | None = ZERO
         self._first_at: str | None = None
         self._last_at: str | None = None
         self._ids: set[str] = set()
@@ -93,6 +106,7 @@ class LogVerifier:
         self._policies: dict[str, PolicyPart] = {}
         self._open: dict[str, Receipt] = {}
         self._waiting: dict[str, Receipt] = {}
+        self._completed: set[str] = set()
         self._kinds: Counter[str] = Counter()
         self._verdicts: Counter[str] = Counter()
         self._undisclosed = 0
@@ -100,8 +114,9 @@ class LogVerifier:
 
     def add(self, data: bytes) -> Receipt:
         """Verify the next entry; returns its receipt."""
-        place = f"entry {self._seq + 1}"
+        place = f"entry {self._seq + 1}" if self._whole else f"the next behind entry {self._seq}"
         receipt = parsed(data, place)
+        place = f"entry {receipt.log.seq}" if not self._whole else place
         self._check_place(receipt, place)
         self._keyring.check(receipt, data, place)  # steps 4 to 7
         check_form(receipt, place)
@@ -112,8 +127,24 @@ class LogVerifier:
         self._take(receipt, digest)
         return receipt
 
+    @property
+    def head(self) -> str:
+        """SHA-256 of the newest entry, 64 zeros before the first; empty where that was pruned."""
+        return self._head or ""
+
+    def skip(self) -> None:
+        """Take it that the next entry was pruned: what it said is not known, nor what it completed or began."""
+        self._seq += 1
+        self._head = None
+        self._pruned += 1
+        self._last_pruned = self._seq
+
     def finish(self) -> Verified:
         """Return the report, once the log holds the head that was expected."""
+        # 19. What was taken out is on record.
+        if self._pruned > self._prunable or self._last_pruned > self._prunable_upto:
+            message = f"entry {self._last_pruned} is not here, and no `prune` record says why"
+            raise VerificationError("gap", message)
         # 18. The log reaches to the head that is known from elsewhere: its tail was not cut.
         if self._expected is not None and self._seq < self._expected[0]:
             message = f"the log ends at entry {self._seq}; entry {self._expected[0]} is known to have stood in it"
@@ -121,7 +152,7 @@ class LogVerifier:
         return Verified(
             origin=self._origin,
             entries=self._seq,
-            head=self._head,
+            head=self.head,
             kinds=dict(self._kinds),
             verdicts=dict(self._verdicts),
             sessions=len(self._sessions),
@@ -140,10 +171,11 @@ class LogVerifier:
         if receipt.log.origin != self._origin:
             message = f"{place}: it is of the log `{receipt.log.origin}`, the trust file is for `{self._origin}`"
             raise VerificationError("wrong_origin", message)
-        if receipt.log.seq != self._seq + 1:
+        follows = receipt.log.seq == self._seq + 1
+        if not follows and (self._whole or receipt.log.seq <= self._seq):
             message = f"{place}: it says that it is entry {receipt.log.seq}; entries are missing, moved or inserted"
             raise VerificationError("gap", message)
-        if receipt.log.prev != self._head:
+        if follows and self._head is not None and receipt.log.prev != self._head:
             raise VerificationError("chain_broken", f"{place}: it follows another entry than the one before it")
 
     def _check_chains(self, receipt: Receipt, digest: str, place: str) -> None:
@@ -158,7 +190,8 @@ class LogVerifier:
             raise VerificationError("session_chain", f"{place}: the requester belongs to another session")
         if session is not None:
             count, head = self._sessions.get(session.id, (0, ZERO))
-            if (session.seq, session.prev) != (count + 1, head):
+            skipped = session.seq > count + 1 and (self._pruned or not self._whole)
+            if (session.seq, session.prev) != (count + 1, head) and not skipped:
                 message = f"{place}: it is not what follows place {count} of session `{session.id}`"
                 raise VerificationError("session_chain", message)
         # 17. Where the head is known from elsewhere, the entry is the one that stood there.
@@ -172,7 +205,9 @@ class LogVerifier:
         # 11. What completes a receipt names an earlier one that is still unanswered, and is about the same.
         if receipt.completes is not None:
             begun = (self._open if receipt.kind == "outcome" else self._waiting).pop(receipt.completes, None)
-            answers(receipt, begun, place)
+            if begun is not None or not self._pruned or receipt.completes in self._completed:
+                answers(receipt, begun, place)
+            self._completed.add(receipt.completes)
             # 13. Who answered had been enrolled, with this key, and not dismissed.
             self.people.check(receipt, place)
         # 12. The policy that judged had been put in force, under this id and version.
@@ -189,12 +224,24 @@ class LogVerifier:
         if receipt.policy is not None:
             self._policies[receipt.policy.hash] = receipt.policy
         # 14. Authority changes from the state that stood, and decisions rest on the one that stands.
-        self._standing.check(receipt, place)
+        if self._whole and not self._pruned:
+            self._standing.check(receipt, place)
         # 15. An `approver` record enrols a new key for a person, or ends the one that they have.
         self.people.enrol(receipt, place)
+        # 20. Two people erase, and lift a hold; never the subject, and nothing that is held.
+        self.erasures.check(receipt, self.people, place)
         # 16. A `key` record certifies a new key, and retires the one that signs it.
         if receipt.key is not None:
-            self._keyring.hand_over(receipt.key, receipt.signature.key_id, place)
+            self._keyring.hand_over(receipt, place)
+        # 20. A `restore` record begins the next epoch.
+        if receipt.restore is not None:
+            if receipt.restore.epoch != self.epoch + 1:
+                message = f"{place}: it begins epoch {receipt.restore.epoch}, and this was epoch {self.epoch}"
+                raise VerificationError("restore", message)
+            self.epoch += 1
+        if receipt.prune is not None:
+            self._prunable += receipt.prune.entries
+            self._prunable_upto = max(self._prunable_upto, receipt.prune.upto)
 
     def _take(self, receipt: Receipt, digest: str) -> None:
         if receipt.session is not None:

@@ -1,13 +1,15 @@
 """The receipt package: all receipts of one action, with what they commit to, in full, for a stranger (R5, Settled).
 
     {"receipts": [exact text, …], "disclosures": [[…], …], "policy": exact text, "later": [exact text, …],
-     "context": exact text or null, "approvers": [exact text, …]}
+     "context": exact text or null, "approvers": [exact text, …], "keys": [exact text, …]}
 
 * Texts stand exactly as they were hashed and signed. `policy` is the set that judged the decision, `later` are others
   by which it was judged again. `context` is what the decision was judged on; null where there was no session, or its
-  retention has ended. `approvers` are the records of the people who answered.
+  retention has ended. `approvers` are the records of the people who answered. `keys` are the hand-overs of the log from
+  one key to the next, for a trust file that does not list them all.
 * A package shows what was decided and on what grounds. That nothing is missing beside it (an outcome, the record that
-  ends an approver's key), only the log shows.
+  ends an approver's key), only the log shows. Nor does it show its place in the log: what a revoked key has signed does
+  not count here.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Package(Value, frozen=True, kw_only=True, omit_defaults=False):
     later: tuple[str, ...] = ()
     context: str | None = None
     approvers: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 class VerifiedPackage(Value, frozen=True, kw_only=True):
@@ -57,6 +60,7 @@ def pack(
     policies: tuple[bytes, ...],
     context: bytes | None,
     approvers: tuple[bytes, ...] = (),
+    keys: tuple[bytes, ...] = (),
 ) -> bytes:
     """Return the bytes of a package. policies: that of the decision, then the others by which it was judged again."""
     package = Package(
@@ -66,6 +70,7 @@ def pack(
         later=tuple(data.decode() for data in policies[1:]),
         context=context.decode() if context is not None else None,
         approvers=tuple(data.decode() for data in approvers),
+        keys=tuple(data.decode() for data in keys),
     )
     return msgspec.json.encode(package, order="sorted")
 
@@ -79,6 +84,9 @@ def verify_package(data: bytes, trust: Trust) -> VerifiedPackage:
         raise VerificationError("schema", f"not a package: {error}") from None
     if not package.receipts or len(package.receipts) != len(package.disclosures):
         raise VerificationError("schema", "a package has receipts, and disclosures for each of them")
+    for number, text in enumerate(package.keys, 1):
+        place = f"key {number} of the package"
+        keyring.hand_over(_signed(text, place, keyring, trust), place)
     people = _people(package, keyring, trust)
     receipts: list[Receipt] = []
     disclosed: list[dict[str, bytes]] = []
@@ -126,6 +134,9 @@ def _signed(text: str, place: str, keyring: Keyring, trust: Trust) -> Receipt:
     if receipt.log.origin != trust.origin:
         raise VerificationError("wrong_origin", f"{place}: it is of the log `{receipt.log.origin}`")
     keyring.check(receipt, entry, place)
+    if receipt.signature.key_id in keyring.revoked:
+        message = f"{place}: {receipt.signature.key_id} was revoked, and only the log shows what came before that"
+        raise VerificationError("key_revoked", message)
     check_form(receipt, place)
     return receipt
 

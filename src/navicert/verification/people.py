@@ -84,6 +84,10 @@ class People:
         for item in receipt.approval or ():
             self._of(item, place)
 
+    def key(self, item: ApprovalPart, place: str) -> PublicKey:
+        """Return the key that an answer was signed with; raises as `check` does."""
+        return self._of(item, place).public
+
     def _of(self, item: ApprovalPart, place: str) -> _Key:
         held = self._keys.get(item.key_id)
         if held is None or held.person != item.approver:

@@ -13,12 +13,12 @@ import pytest
 import navicert
 from navicert.adapters.detect.cedar import CedarForbids
 from navicert.assemble import make_home
-from navicert.cli.checks import _policy
 from navicert.cli.status import describe_status
 from navicert.config import read_config
 from navicert.core.builtin import cedar_signal
 from navicert.core.canonical import parameter_bytes
 from navicert.core.digest import action_digest
+from navicert.doctor.home import _policy
 from navicert.model.action import Action, Effect, ToolProfile
 from navicert.model.context import SessionContext
 from navicert.model.errors import PolicyError, Unavailable

@@ -49,6 +49,9 @@ def set_back(store: Path, *, waits: int = 0) -> None:
     with closing(sqlite3.connect(store)) as connection:
         start = MIGRATIONS[1].index("CREATE TABLE pending")
         connection.execute(MIGRATIONS[1][start:].split(";", 1)[0])
+        connection.execute("DROP TABLE tile")
+        connection.execute("DROP TABLE checkpoint")
+        connection.execute("DROP INDEX log_record")
         for number in range(waits):
             connection.execute("INSERT INTO pending VALUES (?, 'ses_1', 5, 'waiting', x'00')", (f"wait_{number}",))
         connection.execute("PRAGMA user_version = 1")

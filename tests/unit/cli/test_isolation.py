@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from navicert.cli import checks_agent, checks_network, main
-from navicert.cli.probes import FORMAT, Probes, Target, namespaces
+from navicert.cli import main
+from navicert.doctor import agent, network
+from navicert.doctor.probes import FORMAT, Probes, Target, namespaces
 from navicert.gateway.pins import Server
 from navicert.gateway.servers import write_server
 
@@ -67,7 +68,7 @@ OUTSIDE = Target(name="outside", host="outside.example", port=443, addresses=("1
 
 def test_a_name_that_is_resolved_is_a_way_out_and_one_of_this_machine_measures_nothing(monkeypatch):
     # seen to fail: with names of /etc/hosts asked for; with addresses taken for names
-    monkeypatch.setattr(checks_network, "resolved", lambda name: ("192.0.2.1",) if name == OUTSIDE.host else ())
+    monkeypatch.setattr(network, "resolved", lambda name: ("192.0.2.1",) if name == OUTSIDE.host else ())
     other = msgspec.structs.replace(OUTSIDE, host="nobody-knows.example")
     own = msgspec.structs.replace(OUTSIDE, host="localhost")
     literals = [
@@ -80,7 +81,7 @@ def test_a_name_that_is_resolved_is_a_way_out_and_one_of_this_machine_measures_n
         (own, "unknown"),
         *((each, "unknown") for each in literals),
     ]:
-        assert [item.level for item in checks_network.names_check(probes(outside=(target,)))] == [level], target.host
+        assert [item.level for item in network.names_check(probes(outside=(target,)))] == [level], target.host
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_a_proxy_that_leads_out_is_found(answer, level, serve, monkeypatch):
     # seen to fail: with no answer taken for a way through
     monkeypatch.setenv("HTTPS_PROXY", f"http://ana:word@127.0.0.1:{serve(answer)}")
 
-    (found,) = checks_network.proxy_check(probes(outside=(OUTSIDE,)))
+    (found,) = network.proxy_check(probes(outside=(OUTSIDE,)))
     assert found.level == level
     assert "word" not in json.dumps(found)
 
@@ -104,18 +105,18 @@ def test_a_proxy_that_cannot_be_reached_leads_nowhere(monkeypatch):
     with socket.socket() as gone:
         gone.bind(("127.0.0.1", 0))
         monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{gone.getsockname()[1]}")
-        assert [item.level for item in checks_network.proxy_check(probes(outside=(OUTSIDE,)))] == ["ok"]
+        assert [item.level for item in network.proxy_check(probes(outside=(OUTSIDE,)))] == ["ok"]
 
 
 def test_the_socket_of_whoever_starts_programs_is_found(tmp_path, monkeypatch):
     # seen to fail: with a look at whether the file is there, for one that nobody listens at
     path = str(tmp_path / "docker.sock")
-    monkeypatch.setattr(checks_agent, "_MANAGERS", (path,))
+    monkeypatch.setattr(agent, "_MANAGERS", (path,))
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(path)
-        assert not any("can be connected to" in item.what for item in checks_agent._powers(probes()))
+        assert not any("can be connected to" in item.what for item in agent._powers(probes()))
         sock.listen()
-        assert any("can be connected to" in item.what for item in checks_agent._powers(probes()))
+        assert any("can be connected to" in item.what for item in agent._powers(probes()))
 
 
 def test_a_check_that_fails_itself_has_measured_nothing(monkeypatch):
@@ -124,8 +125,8 @@ def test_a_check_that_fails_itself_has_measured_nothing(monkeypatch):
         raise OSError("no /proc here")
         yield
 
-    monkeypatch.setattr(checks_agent, "_processes", broken)
-    found = {item.code: item for item in checks_agent.run_checks_as_agent(probes())}
+    monkeypatch.setattr(agent, "_processes", broken)
+    found = {item.code: item for item in agent.run_checks_as_agent(probes())}
     assert (found["processes"].level, found["processes"].what) == ("unknown", "not measured: no /proc here")
 
 
@@ -173,7 +174,7 @@ def test_a_client_files_odd_shapes_are_no_fault(tmp_path, monkeypatch):
         "servers": [],
     }
     (tmp_path / "mcp.json").write_text(json.dumps(odd))
-    found = [(item.code, item.level) for item in checks_agent._clients(probes(), ())]
+    found = [(item.code, item.level) for item in agent._clients(probes(), ())]
     assert found == [("clients", "error"), ("clients", "warning")]
     (tmp_path / "mcp.json").write_text("// a comment\n{}")
-    assert [item.level for item in checks_agent._clients(probes(), ())] == ["unknown"]
+    assert [item.level for item in agent._clients(probes(), ())] == ["unknown"]

@@ -2,20 +2,27 @@
 
 * Every receipt has a data key of its own; it lies in the journal, wrapped (RFC 3394) under its subject's key.
 * The subject's key lies here, outside the journal, and is the only thing that has to be destroyed to erase a subject.
+* To be destroyed, a key is first set aside under another name. From then on nothing is sealed for this subject, in any
+  process, until it is destroyed (the next use makes a new key) or put back.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from navicert.adapters.secret_file import read_secret, sync_folder, write_secret
-from navicert.model.errors import IntegrityError
+from navicert.model.errors import IntegrityError, Unavailable
 
-_HELD = 4096
+_HELD: Final = 4096
+_ASIDE: Final = ".erasing"
 
 
 class SubjectKeys:
@@ -26,37 +33,105 @@ class SubjectKeys:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = Lock()
-        self._held: dict[str, bytes] = {}
+        self._held: dict[str, tuple[tuple[int, int], bytes]] = {}
 
     def wrap(self, subject: str, key: bytes) -> bytes:
-        """Return the key wrapped; the subject's own key is made, durably, at its first use."""
-        return aes_key_wrap(self._key(subject, create=True), key)
+        """Return the key wrapped; the subject's own key is made, durably, at its first use.
+
+        Raises `Unavailable` while the subject's key is set aside.
+        """
+        path = self._path(subject)
+        stamp = _stamp(path)
+        if stamp is None:
+            with self._lock:
+                self._make(path)
+            stamp = _stamp(path)
+        if stamp is None:  # set aside at this moment
+            raise Unavailable(f"`{subject}` is being erased; try again")
+        return aes_key_wrap(self._key(subject, path, stamp), key)
 
     def unwrap(self, subject: str, wrapped: bytes) -> bytes:
         """Return the data key; raises `IntegrityError` where the subject's key is gone, or another."""
+        for path in (self._path(subject), self._path(subject).with_suffix(_ASIDE)):
+            stamp = _stamp(path)
+            if stamp is not None:
+                break
+        else:
+            self._held.pop(subject, None)
+            message = f"the key of subject `{subject}` is not there: it was erased, or lost"
+            raise IntegrityError(message)
         try:
-            return aes_key_unwrap(self._key(subject, create=False), wrapped)
-        except InvalidUnwrap:
+            return aes_key_unwrap(self._key(subject, path, stamp), wrapped)
+        except (InvalidUnwrap, ValueError):  # another key; a part of one, or of what was wrapped
             message = f"the key of subject `{subject}` does not open this disclosure"
             raise IntegrityError(message) from None
 
-    def _key(self, subject: str, *, create: bool) -> bytes:
-        held = self._held.get(subject)
-        if held is not None:
-            return held
-        path = self._folder / f"{subject}.key"
+    # destroying
+
+    @contextmanager
+    def erasing(self) -> Iterator[None]:
+        """Be the only one, of all processes, that sets keys aside; raises `Unavailable` where somebody else is."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / "erasing.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Unavailable("somebody else erases, or holds, at this moment; try again") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def set_aside(self, subject: str) -> None:
+        """Have nothing more sealed for this subject; what is sealed still opens."""
+        self._rename(self._path(subject), self._path(subject).with_suffix(_ASIDE))
+
+    def put_back(self, subject: str) -> None:
+        """Undo `set_aside`; does nothing where no key is set aside."""
+        self._rename(self._path(subject).with_suffix(_ASIDE), self._path(subject))
+
+    def destroy(self, subject: str) -> None:
+        """Overwrite, truncate and remove the key that is set aside, durably; does nothing where none is."""
+        path = self._path(subject).with_suffix(_ASIDE)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            file.write(os.urandom(max(32, os.fstat(descriptor).st_size)))
+            os.fsync(descriptor)
+            file.truncate(0)
+            os.fsync(descriptor)
+        path.unlink()
+        sync_folder(self._folder)
+        self._held.pop(subject, None)
+
+    def _path(self, subject: str) -> Path:
+        return self._folder / f"{subject}.key"
+
+    def _rename(self, path: Path, to: Path) -> None:
         with self._lock:
-            if create:
-                self._make(path)
+            if path.exists() and not to.exists():
+                path.rename(to)
+                sync_folder(self._folder)
+
+    def _key(self, subject: str, path: Path, stamp: tuple[int, int]) -> bytes:
+        """Return a key as its file has it now: another process may have destroyed the one that is held."""
+        held = self._held.get(subject)
+        if held is not None and held[0] == stamp:
+            return held[1]
+        with self._lock:
             key = read_secret(path)
             if len(self._held) >= _HELD:
                 self._held.clear()
-            self._held[subject] = key
+            self._held[subject] = (stamp, key)
         return key
 
     def _make(self, path: Path) -> None:
         if path.exists():
             return
+        if path.with_suffix(_ASIDE).exists():
+            raise Unavailable(f"`{path.stem}` is being erased, or that broke off; `navicert erase finish` finishes it")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}.new")
         fresh.unlink(missing_ok=True)
@@ -68,3 +143,12 @@ class SubjectKeys:
         finally:
             fresh.unlink()
         sync_folder(self._folder)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from every other that had its name, None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns

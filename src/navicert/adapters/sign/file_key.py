@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
@@ -68,7 +69,16 @@ def save_key(key: FileKey, path: Path) -> None:
 
 def load_key(path: Path) -> FileKey:
     """Load a key file; raises `IntegrityError` where it is missing, readable by others, or no key that we know."""
-    key = load_pem_private_key(read_secret(path), password=None)
+    try:
+        return known(load_pem_private_key(read_secret(path), password=None), path)
+    except TypeError:
+        raise IntegrityError(f"{path}: it is under a passphrase, and here a key without one is read") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise IntegrityError(f"{path}: it is no key, or damaged; restore it from your backup") from None
+
+
+def known(key: object, path: Path) -> FileKey:
+    """Return a private key of one of the two kinds; raises `IntegrityError` for any other."""
     if isinstance(key, Ed25519PrivateKey) or (
         isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1)
     ):

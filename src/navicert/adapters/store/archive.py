@@ -16,8 +16,11 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
 
+from navicert.adapters.store.checkpoints import Inscribed, epoch_of, newest
 from navicert.adapters.store.reading import entries_of
 from navicert.adapters.store.readonly import open_readonly, reading
+from navicert.adapters.store.schema import TREES
+from navicert.adapters.store.tree import StoredTree
 from navicert.adapters.store.vault import Vault
 from navicert.core.accumulate import fold
 from navicert.core.digest import bytes_digest
@@ -26,12 +29,14 @@ from navicert.model.authority import Standings
 from navicert.model.context import ContextEntry, SessionContext
 from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.receipt import Receipt
+from navicert.model.shared import Erasing
 from navicert.model.suspension import Approvers, Over, Wait
 from navicert.model.value import Json
 from navicert.ports import DisclosureKeys
 from navicert.verification.disclosed import read_disclosure
 
 T = TypeVar("T")
+_OF_ACTIONS: Final = frozenset({"decision", "resolution", "outcome"})
 _COLUMNS: Final = "seq, session, action, kind, bytes, subject, wrapped, sealed"
 
 
@@ -65,19 +70,28 @@ class Archive:
         self._vault = vault
         self._keys = keys
         self._connection = open_readonly(path)
+        self._has_tree = (self._one("PRAGMA user_version") or (0,))[0] >= TREES
 
     # the log
 
     def log(
-        self, *, after: int = 0, session: str | None = None, kind: str | None = None, action: str | None = None
+        self,
+        *,
+        after: int = 0,
+        session: str | None = None,
+        kind: str | None = None,
+        action: str | None = None,
+        subject: str | None = None,
     ) -> Iterator[LogRow]:
         """Yield the entries behind place `after`, in order; each criterion that is given must hold."""
         query = f"SELECT {_COLUMNS} FROM log WHERE seq > ?"  # noqa: S608 - constants only
         values: list[int | str] = [after]
-        for column, value in (("session", session), ("kind", kind), ("action", action)):
+        for column, value in (("session", session), ("kind", kind), ("action", action), ("subject", subject)):
             if value is not None:
                 query += f" AND {column} = ?"
                 values.append(value)
+        if kind is not None and kind not in _OF_ACTIONS:
+            query += " AND action IS NULL"  # by the index of records
         with reading(self.path):
             for row in self._connection.execute(query + " ORDER BY seq", values):
                 yield LogRow(*row)
@@ -114,6 +128,27 @@ class Archive:
             b'"result":"MODIFY"',
         )
         return [receipt_of(row) for row in rows]
+
+    # the tree
+
+    def checkpoint(self, *, cosigned: bool = False, before: int | None = None) -> Inscribed | None:
+        """Return the newest checkpoint (that a quorum has cosigned; made before a time), None where there is none."""
+        if not self._has_tree:
+            return None
+        with reading(self.path):
+            return newest(self._connection, cosigned=cosigned, before=before)
+
+    def tree(self) -> StoredTree:
+        """Return the log's Merkle tree; raises `IntegrityError` for a store of before there was one."""
+        if not self._has_tree:
+            raise IntegrityError(f"{self.path}: the store has no checkpoints yet; the next engine makes them")
+        return StoredTree(self._connection)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the log: one more after each restore."""
+        with reading(self.path):
+            return epoch_of(self._connection)
 
     # disclosures
 
@@ -219,6 +254,10 @@ class Archive:
     def approvers(self) -> Approvers:
         """Return everybody who is or was enrolled."""
         return next(self._values("approvers/", Approvers), Approvers())
+
+    def erasing(self) -> list[Erasing]:
+        """Return what one person has asked for about a data subject, and what is still to be carried out."""
+        return list(self._values("erasure/", Erasing))
 
     def _values(self, prefix: str, kind: type[T]) -> Iterator[T]:
         vault = self._opened()

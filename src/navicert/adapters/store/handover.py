@@ -22,8 +22,12 @@ from navicert.ports import Signer
 WAIT_S: Final = 5.0
 
 
-def append_key_record(path: Path, origin: str, signer: Signer, draft: Callable[[], Receipt]) -> bytes:
+def append_key_record(
+    path: Path, origin: str, signer: Signer, draft: Callable[[], Receipt], *, retires: str | None = None
+) -> bytes:
     """Append a `key` record, signed by the key that it retires; returns its bytes, durable.
+
+    retires: the id of that key, where it is lost and the log's own key signs in its place.
 
     In the same transaction the store takes note of the new key: from then on every engine that holds the old one gets
     `Unavailable`, and nothing more is signed by it. Raises `Unavailable` where the store is busy.
@@ -34,7 +38,7 @@ def append_key_record(path: Path, origin: str, signer: Signer, draft: Callable[[
             migrate(connection)  # a home that no engine has run in yet has no store either
             path.chmod(0o600)
             with _transaction(connection):
-                return _append(connection, origin, signer, draft)
+                return _append(connection, origin, signer, draft, retires or signer.key_id)
     except sqlite3.Error as error:
         raise Unavailable(
             f"{path}: the store failed ({error}); rotate again: it takes up what became durable"
@@ -43,9 +47,11 @@ def append_key_record(path: Path, origin: str, signer: Signer, draft: Callable[[
         connection.close()
 
 
-def _append(connection: sqlite3.Connection, origin: str, signer: Signer, draft: Callable[[], Receipt]) -> bytes:
+def _append(
+    connection: sqlite3.Connection, origin: str, signer: Signer, draft: Callable[[], Receipt], retires: str
+) -> bytes:
     current = connection.execute("SELECT value FROM meta WHERE key = 'key_id'").fetchone()
-    if current is not None and current[0] != signer.key_id:
+    if current is not None and current[0] != retires:
         raise Unavailable(f"the log was handed over to {current[0]} meanwhile; look at it before you rotate again")
     row = connection.execute("SELECT seq, bytes FROM log ORDER BY seq DESC LIMIT 1").fetchone()
     seq, prev = (row[0] + 1, bytes_digest(row[1])) if row else (1, ZERO)

@@ -13,21 +13,23 @@ from navicert.core.digest import bytes_digest
 from navicert.core.seal import ZERO, finish, parse
 from navicert.model.commit import Commit, Draft, following
 from navicert.model.context import ContextEntry
+from navicert.model.decision import Place
 from navicert.model.errors import NavicertError, Unavailable
 from navicert.model.receipt import Log, Receipt, Session, Signature
-from navicert.ports import Conflict, Signer
+from navicert.ports import Conflict, Placed, Signer
+from navicert.tlog.tree import leaf_hash
 
 
 class _Decided:
-    def __init__(self, receipt: tuple[Receipt, str] | None, error: BaseException | None) -> None:
+    def __init__(self, receipt: Placed | None, error: BaseException | None) -> None:
         self._receipt = receipt
         self._error = error
 
-    def wait(self, timeout: float) -> tuple[Receipt, str] | None:
+    def wait(self, timeout: float) -> Placed | None:
         del timeout
         return self.result()
 
-    def result(self) -> tuple[Receipt, str] | None:
+    def result(self) -> Placed | None:
         if self._error is not None:
             raise self._error
         return self._receipt
@@ -76,7 +78,7 @@ class MemoryJournal:
             except (Conflict, NavicertError, ValueError) as error:
                 return _Decided(None, error)
 
-    def _make(self, commit: Commit) -> tuple[Receipt, str] | None:
+    def _make(self, commit: Commit) -> Placed | None:
         based = [(item.key, item.expected) for item in commit.writes]
         based += [(item.key, item.expected) for item in commit.reads]
         moved = [key for key, expected in based if self.rows.get(key, (None, 0))[1] != expected]
@@ -96,7 +98,7 @@ class MemoryJournal:
             chain.append(entry)
         return receipt
 
-    def _append(self, draft: Draft, session: str | None) -> tuple[Receipt, str]:
+    def _append(self, draft: Draft, session: str | None) -> Placed:
         previous = bytes_digest(self.log[-1]) if self.log else ZERO
         place = None
         if session is not None:
@@ -110,11 +112,12 @@ class MemoryJournal:
             self._signer.sign,
         )
         digest = bytes_digest(data)
+        at = Place(log=self._origin, seq=len(self.log) + 1, leaf=leaf_hash(data).hex())
         self.log.append(data)
         self.drafts.append(draft)
         if place is not None:
             self.chains[place.id] = (place.seq, digest)
-        return draft.receipt, digest
+        return Placed(draft.receipt, digest, at)
 
     def receipts_of(self, action_id: str) -> list[tuple[Receipt, str]]:
         """Return the receipts of one action, in order, each with the SHA-256 of its bytes."""
@@ -122,6 +125,11 @@ class MemoryJournal:
             named = action_id.encode()
             found = [(parse(data), bytes_digest(data)) for data in self.log if named in data]
         return [(item, digest) for item, digest in found if item.action is not None and item.action.id == action_id]
+
+    def witnessed(self, seq: int, timeout: float) -> None:
+        """Raise: nobody else ever sees this log."""
+        del seq, timeout
+        raise Unavailable("a log in memory has no witness")
 
     def close(self) -> None:
         """Refuse whatever comes next."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,16 @@ def open_readonly(path: Path) -> sqlite3.Connection:
     else:
         message = f"{path}: not a store of navicert; name the `store.db` of a home folder"
     raise IntegrityError(message)
+
+
+def schema_of(path: Path) -> int:
+    """Return the schema version of a store; 0 where there is none, or nothing in it yet."""
+    if not path.is_file():
+        return 0
+    with reading(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 @contextmanager

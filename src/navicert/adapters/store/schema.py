@@ -7,7 +7,9 @@ from typing import Final
 
 from navicert.model.errors import IntegrityError
 
-VERSION: Final = 2
+VERSION: Final = 3
+TREES: Final = 3
+"""The version that brought tiles and checkpoints."""
 
 MIGRATIONS: Final[dict[int, str]] = {
     1: """
@@ -46,6 +48,18 @@ MIGRATIONS: Final[dict[int, str]] = {
     CREATE TABLE policy (hash TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     """,
     2: "DROP TABLE pending;",
+    3: """
+    CREATE TABLE tile (level INTEGER NOT NULL, idx INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (level, idx));
+    CREATE TABLE checkpoint (
+        epoch INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        note TEXT NOT NULL,
+        cosigned INTEGER NOT NULL,
+        PRIMARY KEY (epoch, size)
+    ) WITHOUT ROWID;
+    CREATE INDEX log_record ON log (kind, seq) WHERE action IS NULL;
+    """,
 }
 
 

@@ -16,17 +16,17 @@ import fcntl
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from navicert.adapters.store.reading import BUSY_S, Reader, connect, open_row, receipt_in
+from navicert.adapters.store.reading import BUSY_S, Reader, connect, receipt_in
 from navicert.adapters.store.schema import migrate
 from navicert.adapters.store.ticket import SqliteTicket
 from navicert.adapters.store.vault import Vault
@@ -35,12 +35,33 @@ from navicert.core.canonical import state_bytes
 from navicert.core.digest import bytes_digest
 from navicert.core.seal import ZERO, finish
 from navicert.model.commit import Commit, Draft, following
+from navicert.model.decision import Place
 from navicert.model.errors import NavicertError, Unavailable
 from navicert.model.receipt import Log, Receipt, Session, Signature
-from navicert.ports import Clock, Conflict, DisclosureKeys, Signer
+from navicert.ports import Clock, Conflict, DisclosureKeys, Placed, Signer
+from navicert.tlog.tree import leaf_hash
 
 LINGER_S: Final = 0.02
 """How long an outcome that nobody waits for may wait for a decision to share a commit with."""
+
+
+T = TypeVar("T")
+
+
+class Attached(Protocol):
+    """What makes checkpoints of the log, in this process (`notary.Notary`)."""
+
+    def stir(self, head: int) -> None:
+        """The log has grown up to place `head`. Never waits."""
+        ...
+
+    def witnessed(self, seq: int, timeout: float) -> None:
+        """Return once witnesses have confirmed the log up to this place, or raise `Unavailable`."""
+        ...
+
+    def close(self) -> None:
+        """Make the last checkpoint."""
+        ...
 
 
 class SqliteJournal:
@@ -50,14 +71,17 @@ class SqliteJournal:
     """Reading never waits: in WAL mode a writer does not hold up a reader."""
 
     def __init__(
-        self, path: Path, *, origin: str, vault: Vault, keys: DisclosureKeys, signer: Signer, clock: Clock
-    ) -> None:
+        self, path: Path, *, origin: str, vault: Vault, keys: DisclosureKeys, signer: Signer, clock: Clock,
+        reload: Callable[[str], Signer] | None = None,
+    ) -> None:  # fmt: skip
+        """reload: loads the key, by its id, that another process handed the log over to; None: restart for that."""
         self._path = path
         self._origin = origin
-        self._vault = vault
+        self.vault = vault
         self._keys = keys
         self._signer = signer
         self._clock = clock
+        self._reload = reload
         self._queue: deque[SqliteTicket] = deque()
         self._lead = Lock()
         self._bell: SimpleQueue[None] = SimpleQueue()
@@ -66,6 +90,8 @@ class SqliteJournal:
         self._dozing = False
         self._closing = False
         self._ending = Lock()
+        self._notary: Attached | None = None
+        self._refusal: NavicertError | None = None
         self._inline = signer.inline and keys.inline
         self._pid = os.getpid()
         self._versions: dict[str, int] = {}
@@ -76,9 +102,9 @@ class SqliteJournal:
             try:
                 self._flock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 opened.callback(os.close, self._flock)
-                self._writer = connect(path)
-                opened.callback(self._writer.close)
-                with self._exclusive(monotonic() + BUSY_S):
+                with self._exclusive(monotonic() + BUSY_S):  # two that make a new store at once: one of them does
+                    self._writer = connect(path)
+                    opened.callback(self._writer.close)
                     migrate(self._writer)
                     self._adopt()
                 self._writer.execute("PRAGMA busy_timeout = 0")  # `_begin` waits, and no longer than the caller does
@@ -115,6 +141,8 @@ class SqliteJournal:
         self._same_process()
         if self._closing:
             raise Unavailable("the journal is closed; open a new guard")
+        if self._refusal is not None:
+            raise self._refusal
         ticket = SqliteTicket(self, commit)
         self._queue.append(ticket)
         if lazy:
@@ -144,26 +172,35 @@ class SqliteJournal:
         self._nudged = True
         self._bell.put(None)
 
-    def purge(self, *, before: int) -> int:
-        """Delete the context of sessions that ended, or were left, before `before` (microseconds); return how many.
+    def attach(self, notary: Attached) -> None:
+        """Have this one told of what is appended; it is closed with the journal."""
+        self._notary = notary
 
-        A session with an action that is open or waits stays until that is over. Receipts stay. Freed pages are
-        overwritten (R2).
-        """
+    def witnessed(self, seq: int, timeout: float) -> None:
+        """Return once witnesses have confirmed the log up to this place; raises `Unavailable` where they have not."""
+        if self._notary is None:
+            raise Unavailable("this log has no checkpoints, so there is nothing that a witness could confirm")
+        self._notary.witnessed(seq, timeout)
+
+    def alone(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a change of one's own as one durable transaction, between two commits."""
         end = monotonic() + BUSY_S
         with self._lead, self._exclusive(end), self._transaction(end):
-            rows = self._writer.execute(
-                "SELECT key, version, value FROM row WHERE key >= 'session/' AND key < 'session0' AND updated_at < ?",
-                (before,),
-            ).fetchall()
-            held = ((key, open_row(self._vault, key, *row)) for key, *row in rows)
-            gone = [key for key, context in held if not (context.open or context.waiting)]
-            for key in gone:
-                self._writer.execute("DELETE FROM entry WHERE session = ?", (key.partition("/")[2],))
-                self._writer.execute("DELETE FROM row WHERE key = ?", (key,))
-            self._writer.execute("DELETE FROM row WHERE key >= 'over/' AND key < 'over0' AND updated_at < ?", (before,))
             self._versions.clear()
-        return len(gone)
+            return change(self._writer)
+
+    def shrink(self) -> None:
+        """Leave nothing of what was deleted in the files; raises `Unavailable` where a reader needs the old pages."""
+        end = monotonic() + BUSY_S
+        with self._lead, self._exclusive(end):
+            while self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if monotonic() >= end:
+                    raise Unavailable("somebody reads the store, so that not all can be overwritten; try again")
+                sleep(0.005)
+
+    def refuse(self, error: NavicertError) -> None:
+        """Commit nothing any more: this is not the log that others know."""
+        self._refusal = error
 
     def flush(self, timeout: float = 10.0) -> None:
         """Return once everything queued so far is decided."""
@@ -178,6 +215,8 @@ class SqliteJournal:
         self._bell.put(None)
         if os.getpid() == self._pid:
             self._thread.join(timeout=30)
+            if self._notary is not None:
+                self._notary.close()
         self._reader.close()
         self._writer.close()
         os.close(self._flock)
@@ -238,7 +277,7 @@ class SqliteJournal:
 
     def _commit(self, batch: list[SqliteTicket], end: float) -> None:
         """Make one batch: every ticket in it that can be stands when this returns, and the others have their error."""
-        results: list[tuple[SqliteTicket, tuple[Receipt, str] | None, BaseException | None]] = []
+        results: list[tuple[SqliteTicket, Placed | None, BaseException | None]] = []
         try:
             with self._exclusive(end), self._transaction(end):
                 rows: dict[str, msgspec.Struct | None] = {}
@@ -256,6 +295,8 @@ class SqliteJournal:
             for ticket in batch:
                 ticket.settle(None, failure)
             return
+        if self._notary is not None:
+            self._notary.stir(self._head[0])
         for ticket, receipt, refused in results:
             ticket.settle(receipt, refused)
 
@@ -311,7 +352,12 @@ class SqliteJournal:
             pause = min(pause * 2, 0.005)
 
     def _still_there(self) -> None:
-        """Raise `Unavailable` where the files are gone or others: what is written now, nobody would ever see."""
+        """Raise `Unavailable` where the files are gone or others: what is written now, nobody would ever see.
+
+        So where this is not the log any more that others know: raises what they found.
+        """
+        if self._refusal is not None:
+            raise self._refusal
         for path, known in self._files.items():
             if known is not None and _file_id(path) != known:
                 raise Unavailable(f"the store file `{path.name}` was removed or replaced; restore it, and restart")
@@ -320,16 +366,19 @@ class SqliteJournal:
         """Take the log's head from the store: another process may have written since."""
         row = self._writer.execute("SELECT seq, bytes FROM log ORDER BY seq DESC LIMIT 1").fetchone()
         self._head = (row[0], bytes_digest(row[1])) if row else (0, ZERO)
-        retired = self._writer.execute("SELECT value FROM meta WHERE key = 'key_id'").fetchone()
-        if retired is not None and retired[0] != self._signer.key_id:
-            raise Unavailable("the signing key was rotated; restart this process to load the new one")
+        current = self._writer.execute("SELECT value FROM meta WHERE key = 'key_id'").fetchone()
+        if current is not None and current[0] != self._signer.key_id:
+            if self._reload is None:
+                raise Unavailable("the signing key was rotated; restart this process to load the new one")
+            self._signer = self._reload(current[0])
+            self._inline = self._signer.inline and self._keys.inline
 
     def _forget(self) -> None:
         self._versions.clear()
         self._chains.clear()
         self._data_version = -1
 
-    def _one(self, commit: Commit, rows: dict[str, msgspec.Struct | None]) -> tuple[Receipt, str] | None:
+    def _one(self, commit: Commit, rows: dict[str, msgspec.Struct | None]) -> Placed | None:
         based = [(item.key, item.expected) for item in commit.writes]
         based += [(item.key, item.expected) for item in commit.reads]
         moved = [key for key, expected in based if self._version(key) != expected]
@@ -341,7 +390,7 @@ class SqliteJournal:
             rows[write.key] = write.value
         execute = self._writer.execute
         for session, seq, entry in commit.entries:
-            sealed = self._vault.seal(f"entry/{session}/{seq}", state_bytes(entry))
+            sealed = self.vault.seal_to_keep(f"entry/{session}/{seq}", state_bytes(entry))
             execute("INSERT INTO entry VALUES (?, ?, ?)", (session, seq, sealed))
         if commit.policy is not None:
             execute("INSERT OR IGNORE INTO policy VALUES (?, ?)", commit.policy)
@@ -365,14 +414,14 @@ class SqliteJournal:
                 self._writer.execute("DELETE FROM row WHERE key = ?", (key,))
                 continue
             version = self._versions[key]
-            values.append((key, version, now, self._vault.seal(f"row/{key}/{version}", state_bytes(value))))
+            values.append((key, version, now, self.vault.seal(f"row/{key}/{version}", state_bytes(value))))
         self._writer.executemany(
             "INSERT INTO row VALUES (?1, ?2, ?3, ?4)"
             " ON CONFLICT (key) DO UPDATE SET version = ?2, updated_at = ?3, value = ?4",
             values,
         )
 
-    def _append(self, draft: Draft, session: str | None) -> tuple[Receipt, str]:
+    def _append(self, draft: Draft, session: str | None) -> Placed:
         """Place, sign and store one receipt; the chains move only here."""
         seq, prev = self._head[0] + 1, self._head[1]
         place = None
@@ -405,7 +454,7 @@ class SqliteJournal:
         self._head = (seq, digest)
         if place is not None:
             self._chains[place.id] = (place.seq, digest)
-        return receipt, digest
+        return Placed(receipt, digest, Place(log=self._origin, seq=seq, leaf=leaf_hash(data).hex()))
 
     def _sign(self, message: bytes) -> bytes:
         signature = self._signer.sign(message)
@@ -417,7 +466,7 @@ class SqliteJournal:
         if not draft.disclosures:
             return None, None
         key = RANDOM.draw(32)
-        sealed = Vault(key).seal(f"disclosures/{draft.receipt.receipt_id}", b"\n".join(draft.disclosures))
+        sealed = Vault(key).seal_to_keep(f"disclosures/{draft.receipt.receipt_id}", b"\n".join(draft.disclosures))
         wrapped = self._keys.wrap(draft.subject, key)
         if type(wrapped) is not bytes or not wrapped:
             raise Unavailable("the keys of disclosures did not answer with a wrapped key; nothing was recorded")

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from navicert.model.commit import Commit
 from navicert.model.errors import Unavailable
-from navicert.model.receipt import Receipt
+from navicert.ports import Placed
 
 
 class Pressing(Protocol):
@@ -32,7 +32,7 @@ class SqliteTicket:
     def __init__(self, journal: Pressing, commit: Commit) -> None:
         self.commit = commit
         self.abandoned = False
-        self.receipt: tuple[Receipt, str] | None = None
+        self.receipt: Placed | None = None
         self.error: BaseException | None = None
         self._journal = journal
         self._done = Lock()
@@ -45,7 +45,7 @@ class SqliteTicket:
         """Tell whether there is a result."""
         return self._callbacks is None
 
-    def settle(self, receipt: tuple[Receipt, str] | None, error: BaseException | None) -> None:
+    def settle(self, receipt: Placed | None, error: BaseException | None) -> None:
         """Decide the ticket, once."""
         with self._lock:
             if self._callbacks is None:
@@ -67,7 +67,7 @@ class SqliteTicket:
                 return
         callback()
 
-    def wait(self, timeout: float) -> tuple[Receipt, str] | None:
+    def wait(self, timeout: float) -> Placed | None:
         """Return the signed receipt and its SHA-256, or raise; gives up after `timeout` seconds."""
         if not self.decided:
             self._journal.press(self, timeout)
@@ -81,7 +81,7 @@ class SqliteTicket:
         """Have the commit made by the journal's own thread."""
         self._journal.nudge()
 
-    def result(self) -> tuple[Receipt, str] | None:
+    def result(self) -> Placed | None:
         """Return what a decided ticket holds."""
         if self.error is not None:
             raise self.error

@@ -1,4 +1,4 @@
-"""The checks of `navicert doctor`. Codes are stable and documented in docs/reference/cli.md; nothing is changed."""
+"""The checks of `navicert doctor` on a home: codes are stable (docs/reference/cli.md), and nothing is changed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from navicert.cli.findings import Finding
-from navicert.cli.home import shown_path
+from navicert.config import shown_path
+from navicert.doctor.findings import Finding
 from navicert.model.errors import NavicertError
 
 if TYPE_CHECKING:
@@ -29,14 +29,16 @@ OLDEST_SQLITE: Final = (3, 37, 0)
 
 def run_checks(home: Home, config: Config) -> list[Finding]:
     """Return every finding, in the order of the checks; a check that fails itself is an error, not silence."""
-    from navicert.cli.checks_people import approvers_check, notify_check, sources_check, supervisors_check
+    from navicert.doctor.checkpoints import anchor_check, checkpoint_check, witness_check
+    from navicert.doctor.people import approvers_check, notify_check, sources_check, supervisors_check
 
     found: list[Finding] = []
     checks: tuple[tuple[str, Callable[[Home, Config], Iterator[Finding]]], ...] = (
         ("platform", _platform), ("files", _files), ("policy", _policy), ("trust", _trust), ("store", _store),
         ("separation", _separation), ("workspace", _workspace), ("identity", _identity),
         ("approvers", approvers_check), ("supervisors", supervisors_check), ("sources", sources_check),
-        ("notify", notify_check),
+        ("notify", notify_check), ("checkpoint", checkpoint_check), ("anchor", anchor_check),
+        ("witness", witness_check),
     )  # fmt: skip
     for code, check in checks:
         try:
@@ -168,11 +170,17 @@ def _log(home: Home, archive: Archive) -> Finding:
         if entries <= WHOLE:
             verifier = LogVerifier(trust)
             for row in archive.log():
-                verifier.add(row.data)
+                if row.data:
+                    verifier.add(row.data)
+                else:
+                    verifier.skip()
             verifier.finish()
             return Finding("log", "ok", f"all {entries} entries verify", str(home.store))
         keyring, before = Keyring(trust), None
         for row in archive.log(after=entries - NEWEST):
+            if not row.data:
+                before = None
+                continue
             place = f"entry {row.seq}"
             receipt = parsed(row.data, place)
             keyring.check(receipt, row.data, place)
@@ -218,14 +226,12 @@ def _workspace(home: Home, config: Config) -> Iterator[Finding]:
 
 
 def _identity(home: Home, config: Config) -> Iterator[Finding]:
-    from navicert.cli.status import identity_word
-
     at = str(home.config)
-    if config.identity == "development":
+    if isinstance(config.identity, str):
         what = "identity is development: human and agent are what the application says, and every receipt says so"
         yield Finding("identity", "warning", what, at, "for one machine and one developer; it proves nothing to others")
     else:
-        yield Finding("identity", "ok", f"identity is verified: {identity_word(config)}", at)
+        yield Finding("identity", "ok", f"identity is verified: tokens of {config.identity.issuer}", at)
 
 
 __all__ = ["Finding", "run_checks"]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from navicert.cli.findings import Finding
+from navicert.doctor.findings import Finding
 from navicert.model.errors import NavicertError, Unavailable
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies_environment
 
-from navicert.cli.findings import Finding, some
-from navicert.cli.probes import WAIT_S, reached, resolved
+from navicert.doctor.findings import Finding, some
+from navicert.doctor.probes import WAIT_S, reached, resolved
 
 if TYPE_CHECKING:
-    from navicert.cli.probes import Probes, Target
+    from navicert.doctor.probes import Probes, Target
 
 _INITIALIZE: Final = (
     b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},'

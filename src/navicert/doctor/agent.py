@@ -20,9 +20,9 @@ from typing import Any, Final
 
 import msgspec
 
-from navicert.cli.attach import PLACES
-from navicert.cli.findings import Finding, some
-from navicert.cli.probes import SPACES, WAIT_S, Probes, namespaces, place_of
+from navicert.doctor.findings import Finding, some
+from navicert.doctor.probes import SPACES, WAIT_S, Probes, namespaces, place_of
+from navicert.gateway.servers import PLACES
 from navicert.model.errors import IdentityError, NavicertError, PolicyError
 
 _POWERS: Final = {
@@ -46,7 +46,7 @@ _CLIENTS: Final = (
 
 def run_checks_as_agent(probes: Probes, clients: Iterable[Path] = ()) -> list[Finding]:
     """Return every finding, in the order of the checks; a check that fails itself has measured nothing."""
-    from navicert.cli.checks_network import egress_check, names_check, proxy_check, reach_check
+    from navicert.doctor.network import egress_check, names_check, proxy_check, reach_check
 
     found: list[Finding] = []
     checks: dict[str, Callable[[], Iterator[Finding]]] = {

@@ -1,0 +1,1 @@
+"""Anchors: where checkpoints are kept beside the store, on another owner's side."""

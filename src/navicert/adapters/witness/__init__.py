@@ -1,0 +1,1 @@
+"""Clients of witnesses: who cosigns the checkpoints of this log."""
