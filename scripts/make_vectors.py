@@ -18,6 +18,7 @@ from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
@@ -26,26 +27,31 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from navicert.adapters.disclose.subject_keys import SubjectKeys
 from navicert.adapters.secret_file import read_secret
 from navicert.adapters.sign.file_key import FileKey
 from navicert.adapters.store.handover import append_key_record
-from navicert.assemble import Home, make_home, make_pseudonym, trusted
+from navicert.assemble import make_home, make_pseudonym, trusted
 from navicert.audit import open_archive
+from navicert.config import read_config
 from navicert.core.answers import statement_bytes
 from navicert.core.canonical import state_bytes
 from navicert.core.digest import bytes_digest
-from navicert.core.draft import NO_LOG, NO_SIGNATURE
-from navicert.core.seal import b64, parse
+from navicert.core.draft import NO_LOG, NO_SIGNATURE, Scribe, record_draft
+from navicert.core.seal import b64, commit_to, parse, plain_disclosure
 from navicert.core.signature import ED25519, ES256
 from navicert.core.times import rfc3339
+from navicert.erasing import decide, look
 from navicert.model.authority import Authority
+from navicert.model.commit import Commit, Draft
 from navicert.model.errors import ActionDenied, ActionSuspended, VerificationError
-from navicert.model.receipt import RECEIPT_VERSION, KeyPart, Receipt
+from navicert.model.receipt import RECEIPT_VERSION, KeyPart, Kind, PrunePart, Receipt, RestorePart
 from navicert.model.suspension import Answer, Approver, Restoration, Statement, Vote
 from navicert.model.trust import Trust
 from navicert.testing.clock import CountingIds, FrozenClock
 from navicert.testing.deployment import Bench, open_bench
-from navicert.verification.disclosed import verify_disclosures, verify_policies
+from navicert.verification.disclosed import RESTORE, verify_disclosures, verify_policies
+from navicert.verification.erasures import HOLD, RELEASE
 from navicert.verification.log import verify_log
 
 ORIGIN: Final = "vectors.example/log"
@@ -62,7 +68,10 @@ tools:
 rules:
   - {{id: mail, match: {{tool: email, operation: send}}, decision: ALLOW, priority: 1}}
   - id: pii
-    match: {{effect: send, context: {{categories: {{contains: PII}}}}, destination: {{not: {{ends_with: '@a.example'}}}}}}
+    match:
+      effect: send
+      context: {{categories: {{contains: PII}}}}
+      destination: {{not: {{ends_with: '@a.example'}}}}
     decision: DENY
     classification: context_dependent_deny
     reason: personal data must not leave
@@ -123,9 +132,7 @@ class Made:
     def open(self, key: FixedKey) -> Bench:
         """Start an engine that signs with this key."""
         self.clock.tick(1)
-        return open_bench(
-            self.home.folder, clock=lambda _: self.clock, ids=lambda _: self.ids, signer=lambda _: key
-        )
+        return open_bench(self.home.folder, clock=lambda _: self.clock, ids=lambda _: self.ids, signer=lambda _: key)
 
     def rotate(self) -> None:
         """Hand the log over to the second key."""
@@ -178,10 +185,10 @@ def tools_of(guard: Bench) -> dict[str, Callable[..., Any]]:
             lambda to, body: f"sent {len(body)} to {to}", {"effect": "send", "destination": "to", "content": "body"}),
         "crm.read": (lambda name: {"name": name, "mail": "anna.smith@gmail.com"}, {"effect": "read"}),
         "hr.read": (lambda name: f"{name}.jones@gmail.com", {}),
-        "db.query": (lambda sql, limit=100: limit, {"effect": "read"}),
+        "db.query": (lambda sql, limit=100: limit, {"effect": "read"}),  # noqa: ARG005 - as tools are declared
         "web.fail": (failing, {"effect": "read"}),
         "web.slow": (hanging, {"effect": "read"}),
-        "bank.pay": (lambda to, amount: None, {"effect": "pay", "destination": "to", "amount": "amount"}),
+        "bank.pay": (lambda to, amount: None, {"effect": "pay", "destination": "to", "amount": "amount"}),  # noqa: ARG005
         **{f"ops.{name}": (lambda what=None, count=0: what or count, {"effect": "execute"})
            for name in ("launch", "scale", "rollout", "drain", "restart")},
     }  # fmt: skip
@@ -198,7 +205,11 @@ def run(made: Made, *, whole: bool) -> None:
         for name, key in made.people.items():
             guard.engine.enrol(
                 Approver(
-                    name=name, key_id=key.key_id, algorithm=key.algorithm, public=b64(key.public), since=guard.engine.now()
+                    name=name,
+                    key_id=key.key_id,
+                    algorithm=key.algorithm,
+                    public=b64(key.public),
+                    since=guard.engine.now(),
                 )
             )
         guard.engine.dismiss("eve")
@@ -216,6 +227,7 @@ def run(made: Made, *, whole: bool) -> None:
             with guard.session(request="after the hand-over", human="bert", agent="bot"):
                 tools["db.query"]("select 3")
                 _handle(tools["bank.pay"], "DE1", 12.50)
+            _records(made, guard)
 
 
 def _office(made: Made, guard: Bench, tools: dict[str, Callable[..., Any]]) -> None:
@@ -271,6 +283,45 @@ def _authority(made: Made, guard: Bench, tools: dict[str, Callable[..., Any]]) -
         tools["db.query"]("select 2")
 
 
+def _records(made: Made, guard: Bench) -> None:
+    """A hold that one person sets and two lift; then records of a prune and of a restore, as they stand in a log."""
+    opened: Any = SimpleNamespace(
+        engine=guard.engine,
+        journal=guard.store,
+        keys=SubjectKeys(made.home.subjects),
+        home=made.home,
+        config=read_config(made.home.folder),
+        ids=made.ids,
+        pseudonym=make_pseudonym(read_secret(made.home.pseudonym_key)),
+    )
+    for name, state in (("carol", HOLD), ("carol", RELEASE), ("dave", RELEASE)):
+        made.clock.tick(60)
+        decide(opened, look(opened, "bert"), state, "an inquiry", name, made.people[name])
+    plain = plain_disclosure(RESTORE, made.ids.salt(), b'{"by":"olga","reason":"the disk failed"}')
+    parts: tuple[tuple[Kind, Plain, tuple[bytes, ...]], ...] = (
+        ("prune", {"prune": PrunePart(upto=256, entries=0, archive=sha256(b"a bundle").hexdigest())}, ()),
+        (
+            "restore",
+            {
+                "restore": RestorePart(
+                    epoch=2, size=9_999, root=sha256(b"a tree").hexdigest(), by=opened.pseudonym("olga"),
+                    reason=commit_to(b64(plain)),
+                )
+            },
+            (plain,),
+        ),
+    )  # fmt: skip
+    scribe = Scribe(pseudonym=opened.pseudonym, salt=made.ids.salt, separation="none")
+    for kind, part, disclosures in parts:
+        made.clock.tick(60)
+        record = record_draft(scribe, kind, receipt_id=made.ids.new("rcp"), now=made.clock.at)
+        draft = Draft(
+            receipt=msgspec.structs.replace(record.receipt, **part), disclosures=disclosures,
+            subject=opened.pseudonym("olga") if disclosures else "",
+        )  # fmt: skip
+        guard.store.enqueue(Commit(draft=draft)).wait(5.0)
+
+
 def _handle(call: Callable[..., Any], *args: Any, **named: Any) -> str:
     try:
         call(*args, **named)
@@ -318,7 +369,9 @@ def files_of(made: Made) -> dict[str, bytes]:
 def tampered(made: Made, log: list[bytes]) -> list[Plain]:
     """Return changed siblings of a log: `keep` so many entries, `then` these; and the code for which it is refused."""
     plains = [json.loads(data) for data in log]
-    place = {kind: next(i for i, plain in enumerate(plains) if plain["kind"] == kind) for kind in ("decision", "outcome")}
+    place = {
+        kind: next(i for i, plain in enumerate(plains) if plain["kind"] == kind) for kind in ("decision", "outcome")
+    }
     at, ended = place["decision"], place["outcome"]
     first = made.keys[0]
 
@@ -341,7 +394,12 @@ def tampered(made: Made, log: list[bytes]) -> list[Plain]:
         ("white space", "not_canonical", at, [log[at] + b" "]),
         ("an entry left out", "gap", at, [log[at + 1]]),
         ("an entry twice", "gap", at + 1, [log[at]]),
-        ("a chain that was cut", "chain_broken", at, [signed(changed(at, log={**plains[at]["log"], "prev": "1" * 64}))]),
+        (
+            "a chain that was cut",
+            "chain_broken",
+            at,
+            [signed(changed(at, log={**plains[at]["log"], "prev": "1" * 64}))],
+        ),
         ("of another log", "wrong_origin", at, [signed(changed(at, log={**plains[at]["log"], "origin": "other"}))]),
         ("signed by a stranger", "unknown_key", at, [signed(plains[at], stranger)]),
         ("a second outcome", "pairing", ended + 1, [signed(again)]),

@@ -1,8 +1,8 @@
 """Hold the code to a size that can be read (DESIGN: layout and direction).
 
 * A source file has at most 500 lines, a test file at most 800.
-* What everything rests on (`TRUSTED`) has at most 12,500 lines in all, `model` and `core` of it at most 5,000; any
-  other package at most 6,000; the whole at most 40,000 (ADR 0019). Here a blank line does not count (ADR 0018).
+* What everything rests on (`TRUSTED`) has at most 14,000 lines in all, `model` and `core` of it at most 5,000; any
+  other package at most 6,500; the whole at most 44,000 (ADR 0019, 0026). Here a blank line does not count (ADR 0018).
 * The median of the source files is printed, and remarked on above 150.
 """
 
@@ -17,10 +17,10 @@ from typing import Final
 SOURCE_FILE: Final = 500
 TEST_FILE: Final = 800
 MODEL_AND_CORE: Final = 5_000
-TRUSTED: Final = ("model", "core", "syntax", "engine", "ports", "verification")
-TRUSTED_SOURCE: Final = 12_500
-PACKAGE: Final = 6_000
-WHOLE_SOURCE: Final = 40_000
+TRUSTED: Final = ("model", "core", "syntax", "tlog", "engine", "ports", "verification")
+TRUSTED_SOURCE: Final = 14_000
+PACKAGE: Final = 6_500
+WHOLE_SOURCE: Final = 44_000
 MEDIAN: Final = 150
 
 

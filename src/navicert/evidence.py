@@ -57,7 +57,8 @@ from navicert.verification.disclosed import read_disclosure
 ALL: Final = "all"
 NONE: Final = "none"
 WHOLE: Final = Scope(log=True)
-SCRIPT: Final = "verify.sh"
+SCRIPTS: Final = ("check.sh", "verify.sh")
+"""What goes along: fifteen lines to read, and all that a shell can do."""
 PREDICATE: Final = "urn:navicert:receipt:1"
 """The in-toto predicate type of a receipt."""
 _STATEMENT: Final = "https://in-toto.io/Statement/v1"
@@ -116,8 +117,8 @@ def export(
         _checkpoints(archive, trust, checkpoint, out)
         _policies(archive, seqs, out)
         _entries(archive, seqs, checkpoint.size, revealed, out, progress)
-        script = files("navicert").joinpath(SCRIPT)
-        out.line(FileLine(name=SCRIPT, text=script.read_text(encoding="utf-8")))
+        for name in SCRIPTS:
+            out.line(FileLine(name=name, text=files("navicert").joinpath(name).read_text(encoding="utf-8")))
         out.line(EndLine(lines=out.lines, sha256=out.digest.hexdigest()))
     return Exported(
         entries=out.entries,

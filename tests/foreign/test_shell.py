@@ -60,7 +60,10 @@ def test_it_verifies_what_our_exporter_writes_and_is_in_it(exported, tmp_path):
     status, said = run(tmp_path, made.bundles["action"], made.mark)
     assert status == 0, said
     files = [json.loads(line) for line in made.bundles["log"].splitlines() if line.startswith(b'{"name"')]
-    assert {each["name"]: each["text"] for each in files} == {"verify.sh": SCRIPT.read_text()}
+    assert {each["name"]: each["text"] for each in files} == {
+        "check.sh": SCRIPT.with_name("check.sh").read_text(),
+        "verify.sh": SCRIPT.read_text(),
+    }
 
 
 def test_root_and_log_may_sign_with_p256(tmp_path):
@@ -155,3 +158,64 @@ def test_a_key_that_the_root_revoked_counts_up_to_its_place(tmp_path):
         **{**vars(made), "changes": {"log": [plain_key(new_key("Ed25519"), since="2026-01-01T00:00:00.000000Z")]}}
     )
     assert "the checkpoint is not" in run(tmp_path, sealed(other.lines()), made.fingerprint)[1]
+
+
+# --------------------------------------------------------------------------------------------- the fifteen lines
+
+CHECK = SCRIPT.with_name("check.sh")
+
+
+def check(folder: Path, data: bytes, mark: str) -> tuple[int, str]:
+    file = folder / "bundle.jsonl"
+    file.write_bytes(data)
+    found = subprocess.run(
+        ["bash", CHECK, file, mark], capture_output=True, text=True, check=False, timeout=100, cwd=folder
+    )
+    return found.returncode, found.stdout + found.stderr
+
+
+def test_the_short_one_has_fifteen_lines():
+    lines = CHECK.read_text().splitlines()
+    assert sum(not line.startswith("#") for line in lines) == 15
+    assert max(map(len, lines)) <= 175
+
+
+def test_the_short_one_verifies_a_whole_log(tmp_path):
+    made = honest().first(SMALL)
+    status, said = check(tmp_path, sealed(made.lines()), made.fingerprint)
+    assert (status, said.startswith(f"verified: {SMALL} entries of {made.lines()[0]['origin']}")) == (0, True), said
+
+
+def _entry(lines: Lines, change: Callable[[str], str], place: int = 4) -> None:
+    found = [line for line in lines if "entry" in line][place]
+    found["entry"] = change(found["entry"])
+
+
+# seen to fail: each with the command of the script that finds it taken out
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda lines: lines[1].update(trust=lines[1]["trust"].replace("2026", "2025", 1)), "trust file"),
+        (lambda lines: lines[2].update(checkpoint=lines[2]["checkpoint"].replace("\n9\n", "\n8\n")), "checkpoint"),
+        (lambda lines: _entry(lines, lambda text: text.replace('"navicert/1"', '"navicert/2"')), "its signature"),
+        (lambda lines: lines.remove([line for line in lines if "entry" in line][4]), "the one before it"),
+        (lambda lines: lines.remove([line for line in lines if "entry" in line][-1]), "entries are missing"),
+    ],
+    ids=["trust", "checkpoint", "entry", "gap", "tail"],
+)
+def test_the_short_one_refuses_what_was_changed_and_sealed_anew(change, says, tmp_path):
+    made = honest().first(SMALL)
+    lines = copy.deepcopy(made.lines())
+    change(lines)
+    status, said = check(tmp_path, sealed(lines), made.fingerprint)
+    assert status != 0
+    assert says in said
+
+
+def test_the_short_one_refuses_a_flipped_byte_and_a_strangers_root(tmp_path):
+    made = honest().first(SMALL)
+    data = sealed(made.lines())
+    half = len(data) // 2
+    changed = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
+    assert "the file was changed" in check(tmp_path, changed, made.fingerprint)[1]
+    assert "another root" in check(tmp_path, data, "0" * 40)[1]

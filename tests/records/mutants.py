@@ -33,7 +33,7 @@ class Mutant(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One field of the schema: its path (`*` for any element), its type without None, what it is where it is left out."""
+    """One field of the schema: its path (`*` for any element), its type without None, and its default."""
 
     path: Path
     type: Any
@@ -226,7 +226,7 @@ def changed_members(plain: Plain) -> Iterator[Mutant]:
 
 def changed_lists(plain: Plain) -> Iterator[Mutant]:
     """Every list with an element less, one twice, and turned round."""
-    for path in {path[: path.index(each)] for path in leaves(plain) for each in path if isinstance(each, int)}:
+    for path in {leaf[: leaf.index(each)] for leaf in leaves(plain) for each in leaf if isinstance(each, int)}:
         held = at(plain, path)
         for name, value in {"less": held[:-1], "twice": [*held, held[-1]], "turned": held[::-1]}.items():
             if value != held:
@@ -244,7 +244,7 @@ def changed_bytes(plain: Plain) -> Iterator[Mutant]:
             # Python keeps the order in which the members stand
             text = json.dumps(_reordered(plain, path, turned), separators=(",", ":")).encode()
             yield Mutant(f"{path} in another order", text, "not_canonical")
-    for place in [0, *(found.end() for found in re.finditer(rb'[{}\[\],:]', whole))]:
+    for place in [0, *(found.end() for found in re.finditer(rb"[{}\[\],:]", whole))]:
         if whole[:place].count(b'"') % 2 == 0:  # not inside of a text
             space = (b" ", b"\n", b"\t")[place % 3]
             yield Mutant(f"white space at {place}", whole[:place] + space + whole[place:], "not_canonical")
@@ -257,7 +257,8 @@ def changed_bytes(plain: Plain) -> Iterator[Mutant]:
                 yield Mutant(f"{path} = {text}", number, unsigned(plain["kind"], path) if negative else "not_canonical")
         elif isinstance(value, str):
             for text in ("é", "\x7f", "\\u0041", "\\/", "\x00", "\ud800"):
-                spelled = canonical(put(plain, path, "@@" + value)).replace(b"@@", text.encode("utf-8", "surrogatepass"))
+                begun = canonical(put(plain, path, "@@" + value))
+                spelled = begun.replace(b"@@", text.encode("utf-8", "surrogatepass"))
                 yield Mutant(f"{path} with {text!r}", spelled, "not_canonical")
 
 

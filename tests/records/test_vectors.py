@@ -1,4 +1,4 @@
-"""What earlier versions wrote verifies for ever (DESIGN.md section 7): every set of test vectors, and each change of it."""
+"""What earlier versions wrote verifies for ever (DESIGN.md section 7): every set of vectors, and each change of it."""
 
 from __future__ import annotations
 

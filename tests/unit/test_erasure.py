@@ -1,4 +1,4 @@
-"""Erasure: two people sign, a key goes, and the log goes on verifying (reference: receipts 1.9, DESIGN.md section 7)."""
+"""Two people erase a third: their key goes, the log stays and verifies, and nothing is erased by the way (R5)."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def test_every_consistency_proof_is_that_of_the_definition_and_holds():
 
 
 def test_every_changed_path_is_refused():
-    # seen to fail: without the length of hashes; without `last` at the end; without `last == 0` in the loop
+    # seen to fail: with the root not compared
     for index, size in PLACES:
         proof, root = hashes(slow_path(index, 0, size)), slow_hash(0, size)
         assert not [item for item in mutated(proof) if included(index, size, LEAVES[index], item, root)]
@@ -204,7 +204,7 @@ def test_every_changed_path_is_refused():
 
 
 def test_every_changed_consistency_proof_is_refused():
-    # seen to fail: without the length of hashes; without the old root compared; without the new root compared
+    # seen to fail: without the old root compared; without the new root compared; with a proof where none is due
     for old, new in GROWTHS:
         proof = hashes(slow_subproof(old, 0, new, True))
         before, after = slow_hash(0, old), slow_hash(0, new)
@@ -217,6 +217,7 @@ def test_every_changed_consistency_proof_is_refused():
 
 def test_a_path_holds_at_no_other_place_of_its_tree_and_at_other_sizes_only_where_it_turns_the_same_ways():
     # That is why the size has to come from a signed checkpoint: some sizes share their paths.
+    # seen to fail: without `last` at the end; without `last == 0` in the loop; without the bounds of the index
     for (index, size), other, at in product([item for item in PLACES if item[1] <= 20], range(24), range(24)):
         expected = at < other and sides(slow_path(at, 0, other)) == sides(slow_path(index, 0, size))
         assert included(at, other, LEAVES[index], hashes(slow_path(index, 0, size)), slow_hash(0, size)) is expected
@@ -224,6 +225,7 @@ def test_a_path_holds_at_no_other_place_of_its_tree_and_at_other_sizes_only_wher
 
 
 def test_a_consistency_proof_holds_for_other_sizes_only_where_it_turns_the_same_ways():
+    # seen to fail: without `last` at the end; without `last == 0` in the loop
     for (old, new), before, after in product([item for item in GROWTHS if item[1] <= 16], range(20), range(20)):
         proof = slow_subproof(old, 0, new, True)
         expected = 0 < before <= after and sides(slow_subproof(before, 0, after, True)) == sides(proof)
@@ -233,7 +235,7 @@ def test_a_consistency_proof_holds_for_other_sizes_only_where_it_turns_the_same_
 
 
 def test_from_nothing_every_tree_grew_but_only_without_proof_and_from_the_empty_root():
-    # seen to fail: without EMPTY_ROOT compared; with the proof left unlooked at
+    # seen to fail: without EMPTY_ROOT compared, of the old and of the new tree
     assert consistency_proof(0, 7, nodes) == []
     verify_consistency(0, 7, EMPTY_ROOT, slow_hash(0, 7), [])
     verify_consistency(0, 0, EMPTY_ROOT, EMPTY_ROOT, [])
@@ -250,6 +252,8 @@ def test_an_inner_node_cannot_pass_for_a_leaf_nor_a_shifted_pair_for_its_parent(
     assert included(0, 2, left, [right], root), "a path ends where the signed size says: here it is signed as 2"
     assert not included(0, 4, left, [right], root)
     assert not included(0, 2, left + right[:1], [right[1:]], root)
+    wide, rest = LEAVES[2] + LEAVES[3][:1], LEAVES[3][1:]
+    assert not grown(3, 4, node_hash(left, wide), root, [wide, rest, left]), "an old root that no tree has"
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (1, 1), (-1, 3), (5, 3)])

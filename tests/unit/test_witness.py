@@ -259,7 +259,8 @@ def test_what_is_too_long_is_413_and_what_is_just_not_is_read(server):
 @pytest.mark.parametrize(
     ("head", "status"),
     [
-        (b"", b"411"), (b"Transfer-Encoding: chunked\r\n", b"411"), (b"Content-Length: 1\r\nContent-Length: 1\r\n", b"400"),
+        (b"", b"411"), (b"Transfer-Encoding: chunked\r\n", b"411"),
+        (b"Content-Length: 1\r\nContent-Length: 1\r\n", b"400"),
         (b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", b"411"), (b"Content-Length: -1\r\n", b"400"),
         (b"Content-Length: +1\r\n", b"400"), (b"Content-Length: 99999999999\r\n", b"400"),
     ],

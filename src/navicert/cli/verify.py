@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("package", required=False, type=click.Path(path_type=Path))
+@click.argument("package", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--trust",
     metavar="FILE",
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 @click.option("--root", metavar="FINGERPRINT", help="The root's fingerprint, got by another way than the log.")
 @common
 def verify(package: Path | None, trust: Path | None, root: str | None, home: str | None, as_json: bool) -> int:
-    """Verify the log of a home with all that belongs to it; or a BUNDLE (from `navicert export`), or one receipt
-    PACKAGE (from `navicert show --package`).
+    """Verify the log of a home with all that belongs to it; or a bundle, or one receipt package, from a file.
 
-    Exits with 5 at the first fault. A log and its own trust file show that they agree with each other; to know who
-    wrote it, bring the root's fingerprint with --root (for a home or a package: or a trust file with --trust).
+    They come from `navicert export`, and from `navicert show --package`. Exits with 5 at the first fault. A log and its
+    own trust file show that they agree with each other; to know who wrote it, bring the root's fingerprint with --root
+    (for a home or a package: or a trust file with --trust).
     """
     from navicert.assemble import read_trust
     from navicert.cli.bundle import tail_lines, verify_file

@@ -15,6 +15,23 @@ if TYPE_CHECKING:
     from navicert.assemble import Home
 
 
+def root_check(home: Home, config: Config) -> Iterator[Finding]:
+    """Whether the key on which everything hangs lies where the engine runs."""
+    from navicert.assemble import read_trust
+
+    del config
+    trust, do = read_trust(home.trust), "`navicert key root --to FILE`, on a medium that you take out"
+    if trust.root is None:
+        what = "the trust file has no root, so that its fingerprint changes with every key"
+        yield Finding("root", "warning", what, str(home.trust), do)
+    elif home.root_key.exists():
+        yield Finding(
+            "root", "note", "the root key lies in the home: who has that has everything", str(home.root_key), do
+        )
+    else:
+        yield Finding("root", "ok", "the root key is away", str(home.keys))
+
+
 def checkpoint_check(home: Home, config: Config) -> Iterator[Finding]:
     """Whether checkpoints are made, and whether the log holds the newest one."""
     from navicert.adapters.store.archive import Archive

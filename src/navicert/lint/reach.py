@@ -113,7 +113,8 @@ def _stands_before(book: Book, one: Rule, other: Rule) -> bool:
 def _shadowed(book: Book, rule: Rule, first: Rule) -> Finding:
     rank = "is forbidden" if first.classification is Classification.FORBIDDEN else f"has priority {first.priority}"
     more = rule.set_context or rule.authority or rule.adds_risk or rule.require_witnessed
-    rest = "; what else it says (`set_context`, `authority`, `adds_risk`, `require_witnessed`) still counts" if more else ""
+    others = "`set_context`, `authority`, `adds_risk`, `require_witnessed`"
+    rest = f"; what else it says ({others}) still counts" if more else ""
     return book.finding(
         "NV101",
         rule,

@@ -20,6 +20,7 @@ from navicert.adapters.store.sqlite import SqliteJournal
 from navicert.adapters.store.vault import Vault
 from navicert.adapters.system import SystemClock, SystemIds
 from navicert.assemble import (
+    STARTER_POLICY,
     Assembled,
     Home,
     fact_files,
@@ -103,7 +104,7 @@ def open_bench(  # noqa: PLR0913 - one argument per port
     """Open the home in `folder` (made with `policy` where there is none), each port as its function returns it."""
     home = Home(folder)
     if not home.config.exists():
-        home = make_home(folder, origin="bench", service="bench", **({"policy": policy} if policy is not None else {}))
+        home = make_home(folder, origin="bench", service="bench", policy=STARTER_POLICY if policy is None else policy)
     config = read_config(folder)
     path = folder / config.policy
     compiled, data = load_policy(path)

@@ -222,6 +222,6 @@ def _encoded(kind: int, public: bytes) -> bytes:
 def _plain(signature: bytes) -> bytes:
     """Return r and s (64 bytes) of a DER signature; raises `ValueError` unless it is their one encoding."""
     r, s = decode_dss_signature(signature)
-    if not (0 < r < 1 << 256 and 0 < s < 1 << 256) or encode_dss_signature(r, s) != signature:
+    if not (0 < r < 1 << 256 and 0 < s < 1 << 256):
         raise ValueError("not a P-256 signature in DER")
     return r.to_bytes(32) + s.to_bytes(32)

@@ -23,17 +23,9 @@ from navicert.model.policy import PolicySet
 from navicert.model.receipt import PolicyPart, Receipt, RestorePart
 from navicert.model.trust import Trust
 from navicert.model.value import Value
-from navicert.tlog.checkpoint import (
-    Checkpoint,
-    Cosigned,
-    cosignatures,
-    epoch_origin,
-    parse_checkpoint,
-    quorum_met,
-    verify_checkpoint,
-)
-from navicert.tlog.note import decode64, parse_note
-from navicert.tlog.tree import Frontier, leaf_hash, verify_consistency, verify_inclusion
+from navicert.tlog.checkpoint import Cosigned
+from navicert.tlog.note import decode64
+from navicert.tlog.tree import leaf_hash, verify_consistency, verify_inclusion
 from navicert.verification.bundle_lines import (
     FORMAT,
     CheckpointLine,
@@ -47,6 +39,7 @@ from navicert.verification.bundle_lines import (
     PrunedLine,
     TrustLine,
 )
+from navicert.verification.covering import Covering, quorum_of, signed, tail_s
 from navicert.verification.disclosed import (
     EFFECTIVE,
     HUMAN,
@@ -162,9 +155,8 @@ class _Reading:
         self._missing: dict[str | None, int] = {}
         self._heads = bytearray()
         self._restores: list[tuple[int, RestorePart]] = []
-        self._tree = Frontier()
-        self._count = self._pruned = self._last_pruned = self._prunable = self._newest = 0
-        self._prunable_upto = self._disclosed = self._undisclosed = self._unseen = 0
+        self._count = self._pruned = self._newest = 0
+        self._disclosed = self._undisclosed = self._unseen = 0
         self._about = 0
 
     def run(self) -> VerifiedBundle:
@@ -188,11 +180,12 @@ class _Reading:
         self._step(f"{len(self.trust.keys)} keys of `{self.trust.origin}`")
         # 4. The log signed its size and root.
         note = self._lines.take(CheckpointLine).checkpoint
-        self.epoch, self.checkpoint = self._checkpoint(note)
+        self.epoch, self.checkpoint = signed(note, self.trust)
         self._step(f"{self.checkpoint.size} entries")
         # 5. Witnesses saw this tree, or an older one that it continues.
         self.cosigned, self.cosigned_by = self._witnesses(note)
         self._step(f"{len({item.operator for item in self.cosigned_by})} of {self.trust.quorum}")
+        self._covering = Covering(self._signed if self.whole else ())
         # 6. Every entry is what it should be, as far as it goes.
         for line in self._lines.while_of(PolicyLine):
             data = line.policy.encode()  # type: ignore[attr-defined]
@@ -219,7 +212,7 @@ class _Reading:
         end = self._lines.take(EndLine)
         self._step(f"{end.lines + 1} lines")
         # 10. The tail.
-        tail, tail_s = self._tail(log)
+        tail, seconds = self._tail(log)
         self._step("no witness is named" if tail is None else f"{tail} entries")
         return VerifiedBundle(
             manifest=self.manifest,
@@ -232,7 +225,7 @@ class _Reading:
             cosigned=self.cosigned,
             cosigned_by=self.cosigned_by,
             tail=tail,
-            tail_s=tail_s,
+            tail_s=seconds,
             disclosed=self._disclosed,
             undisclosed=self._undisclosed,
             unseen=self._unseen,
@@ -265,36 +258,23 @@ class _Reading:
             raise VerificationError("schema", f"line 1: made_at: {error}") from None
         return scope.log
 
-    def _checkpoint(self, note: str) -> tuple[int, Checkpoint]:
-        origin = self.trust.origin
-        try:
-            said = parse_checkpoint(parse_note(note).text).origin
-        except VerificationError as error:
-            raise VerificationError("bad_checkpoint", str(error).removeprefix("schema: ")) from None
-        number = said.removeprefix(f"{origin}/epoch-")
-        epoch = int(number) if number.isascii() and number.isdigit() and 0 < len(number) < 10 else 1
-        if epoch < 2 or epoch_origin(origin, epoch) != said:
-            epoch = 1
-        expected = epoch_origin(origin, epoch)
-        return epoch, verify_checkpoint(note, expected, self.trust.log, self.trust.revoked, name=origin)
-
     def _witnesses(self, note: str) -> tuple[int, tuple[Cosigned, ...]]:
-        quorum, known = self.trust.quorum, self.trust.witnesses
-        by = cosignatures(note, known)
-        met = bool(quorum) and quorum_met(by, quorum)
-        self.older: tuple[int, Checkpoint] | None = None
+        by = quorum_of(note, self.trust)
+        self._signed = [(self.epoch, self.checkpoint)]
         if not isinstance(self._lines.ahead, CosignedLine):
-            return (self.checkpoint.size, by) if met else (0, ())
+            return (self.checkpoint.size, by) if by else (0, ())
         line = self._lines.take(CosignedLine)
-        epoch, older = self._checkpoint(line.cosigned)
+        epoch, older = signed(line.cosigned, self.trust)
         proof = [decode64(item, "consistency") for item in line.consistency]
         verify_consistency(older.size, self.checkpoint.size, older.root, self.checkpoint.root, proof)
-        by = cosignatures(line.cosigned, known)
-        if met or not quorum or not quorum_met(by, quorum) or older.size >= self.checkpoint.size:
-            message = f"the checkpoint of {older.size} entries is not the newest one with a quorum of {quorum}"
+        older_by = quorum_of(line.cosigned, self.trust)
+        if by or not older_by or older.size >= self.checkpoint.size:
+            message = (
+                f"the checkpoint of {older.size} entries is not the newest with a quorum of {self.trust.quorum}"
+            )
             raise VerificationError("bad_cosignature", message)
-        self.older = epoch, older
-        return older.size, by
+        self._signed.append((epoch, older))
+        return older.size, older_by
 
     # entries
 
@@ -316,16 +296,13 @@ class _Reading:
         if self.whole:
             if line.proof is not None:
                 raise VerificationError("schema", f"{place}: a bundle of the whole log needs no proofs")
-            self._grow(leaf)
+            self._covering.grow(leaf, restores=receipt.restore is not None)
             self._heads += bytes.fromhex(self._log.head)
         else:
             self._check_scope(receipt, place)
             self._include(line, seq, leaf, place)
         if receipt.restore is not None:
             self._restores.append((seq, receipt.restore))
-        if receipt.prune is not None:
-            self._prunable += receipt.prune.entries
-            self._prunable_upto = max(self._prunable_upto, receipt.prune.upto)
         disclosed = self._disclose(receipt, line.disclosures, seq)
         self._judge(receipt, disclosed, place)
         self._seen(receipt, disclosed)
@@ -376,24 +353,10 @@ class _Reading:
             message = f"line of entry {line.seq}: only of a whole log, in its place, and within the checkpoint"
             raise VerificationError("gap", message)
         self._log.skip()
-        self._newest = self._last_pruned = line.seq
+        self._newest = line.seq
         self._pruned += 1
         self._heads += bytes(32)
-        self._grow(leaf)
-
-    def _grow(self, leaf: bytes) -> None:
-        if self._tree.size >= self.checkpoint.size:
-            return
-        self._tree.append(leaf)
-        if self.older is not None and self._tree.size == self.older[1].size:
-            self._must_be(self.older[1])
-        if self._tree.size == self.checkpoint.size:
-            self._must_be(self.checkpoint)
-
-    def _must_be(self, signed: Checkpoint) -> None:
-        if self._tree.root() != signed.root:
-            message = f"the first {signed.size} entries are not those whose root was signed"
-            raise VerificationError("tree_mismatch", message)
+        self._covering.grow(leaf)
 
     def _include(self, line: EntryLine, seq: int, leaf: bytes, place: str) -> None:
         size = self.checkpoint.size
@@ -426,9 +389,6 @@ class _Reading:
             raise VerificationError("manifest", message)
         if not self.whole and log.kinds.keys() <= RECORDS:
             raise VerificationError("manifest", "the action or session that the first line names is not here")
-        if self._pruned > self._prunable or self._last_pruned > self._prunable_upto:
-            message = f"entry {self._last_pruned} is not here, and no `prune` record says why"
-            raise VerificationError("gap", message)
         for subject, seq in self._missing.items():
             if not self._log.erasures.gone(subject, seq):
                 message = f"entry {seq}: not all of it is disclosed, and no `erasure` record says why"
@@ -441,17 +401,15 @@ class _Reading:
             raise VerificationError("policy_unknown", f"policy {min(strange)} was never put in force in this log")
 
     def _check_tree(self) -> None:
-        if self.whole and self._tree.size < self.checkpoint.size:
-            message = (
-                f"the entries end at {self._tree.size}, and {self.checkpoint.size} stood in the log when it signed"
-            )
-            raise VerificationError("tail_cut", message)
-        if self.whole and not self.checkpoint.size:
-            self._must_be(self.checkpoint)
-        for epoch, signed in ((self.epoch, self.checkpoint), *((self.older,) if self.older else ())):
-            begun = 1 + sum(seq <= signed.size for seq, _ in self._restores)
+        if self.whole:
+            self._covering.check()
+            return
+        for epoch, checkpoint in self._signed:
+            begun = 1 + sum(seq <= checkpoint.size for seq, _ in self._restores)
             if epoch != begun:
-                message = f"the checkpoint of {signed.size} entries is of epoch {epoch}, and they make epoch {begun}"
+                message = (
+                    f"the checkpoint of {checkpoint.size} entries is of epoch {epoch}, they make epoch {begun}"
+                )
                 raise VerificationError("wrong_origin", message)
 
     def _tail(self, log: Verified) -> tuple[int | None, int | None]:
@@ -461,12 +419,9 @@ class _Reading:
         newest = max(self._newest, self.checkpoint.size)
         if not self.cosigned:
             return newest, None
-        # so many operators had seen it by then, each counted by its latest word
-        latest = {item.operator: item.at for item in sorted(self.cosigned_by, key=lambda item: item.at)}
-        since = sorted(latest.values(), reverse=True)[quorum - 1]
         at = log.last_at if self._newest == newest and log.last_at else self.manifest.made_at
         tail = newest - self.cosigned
-        return tail, max(0, micros(at) // 1_000_000 - since) if tail else 0
+        return tail, tail_s(self.cosigned_by, quorum, at) if tail else 0
 
 
 def _trust(text: str) -> Trust:

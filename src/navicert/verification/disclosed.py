@@ -35,7 +35,9 @@ AUTHORITY: Final = "/authority/reason"
 APPROVER: Final = "/approver/name"
 ERASURE: Final = "/erasure/reason"
 RESTORE: Final = "/restore/reason"
-POINTERS: Final = (PARAMETERS, EFFECTIVE, HUMAN, REASON, EVALUATED, OUTPUT, FACTS, AUTHORITY, APPROVER, ERASURE, RESTORE)
+POINTERS: Final = (
+    PARAMETERS, EFFECTIVE, HUMAN, REASON, EVALUATED, OUTPUT, FACTS, AUTHORITY, APPROVER, ERASURE, RESTORE,
+)  # fmt: skip
 """Every pointer, but those of answers: `name_at`, `statement_at`."""
 REPEATED: Final[Mapping[str, frozenset[str]]] = {
     "outcome": frozenset({PARAMETERS, EFFECTIVE, HUMAN, REASON, EVALUATED}),

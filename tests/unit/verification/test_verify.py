@@ -35,6 +35,7 @@ from navicert.verification.people import People
 from navicert.verification.standing import Standing
 from records.corpus import corpus
 from records.forge import canonical, flip, holder, keys_of, leaves, plains, resigned, sign
+from records.vectors import vector
 
 KINDS = ("decision", "resolution", "outcome", "boot", "key", "policy", "authority", "approver")
 
@@ -166,8 +167,9 @@ def test_a_flipped_field_is_refused(name, result):
 
 
 def test_the_flipped_fields_are_all_that_the_schema_has():
-    """The mutations above are made from real receipts: together these hold every field of every struct."""
-    seen = {name for data in log() for path in leaves(json.loads(data)) for name in path if isinstance(name, str)}
+    """The mutations above, and those of tests/records, are made from receipts that hold every field of every struct."""
+    kept = [json.loads(data) for data in log()] + list(vector().plains)
+    seen = {name for plain in kept for path in leaves(plain) for name in path if isinstance(name, str)}
     assert set(_fields(verify.Receipt)) <= seen
 
 
@@ -508,7 +510,8 @@ def disclosure_code(receipt, texts):
 
 def test_every_honest_receipt_is_disclosed():
     shown = set()
-    for data, texts in zip(log(), disclosures(), strict=True):
+    kept = (*zip(log(), disclosures(), strict=True), *zip(vector().log, vector().disclosures, strict=True))
+    for data, texts in kept:
         shown |= set(verify_disclosures(parse(data), texts))
     assert shown == {*POINTERS, *(pointer for index in (0, 1) for pointer in (name_at(index), statement_at(index)))}
 

@@ -36,7 +36,7 @@ def newest(connection: sqlite3.Connection, *, cosigned: bool = False, before: in
         f"SELECT {_COLUMNS} FROM checkpoint WHERE cosigned >= ? AND at < ? ORDER BY epoch DESC, size DESC LIMIT 1",  # noqa: S608 - constants only
         (int(cosigned), 1 << 62 if before is None else before),
     ).fetchone()
-    return Inscribed(*row[:4], cosigned=bool(row[4])) if row else None
+    return Inscribed(row[0], row[1], row[2], row[3], bool(row[4])) if row else None
 
 
 def inscribe(

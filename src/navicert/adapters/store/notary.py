@@ -23,7 +23,7 @@ from navicert.adapters.store.checkpoints import Inscribed, Moved, epoch_of, insc
 from navicert.adapters.store.readonly import open_readonly, reading
 from navicert.adapters.store.sqlite import SqliteJournal
 from navicert.adapters.store.tree import GrowingTree, StoredTree
-from navicert.model.errors import IntegrityError, NavicertError, Unavailable
+from navicert.model.errors import IntegrityError, NavicertError, Unavailable, VerificationError
 from navicert.model.trust import TrustedKey, TrustedWitness
 from navicert.ports import Anchor, Clock, OtherSize, Witness
 from navicert.tlog.checkpoint import (
@@ -301,8 +301,9 @@ class Notary:
         try:
             with reading(self._path):
                 found = newest(connection)
-            if found is None or found.size <= self._cosigned:
-                return True
+                epoch = epoch_of(connection)
+            if found is None or found.epoch != epoch or found.size <= self._cosigned:
+                return True  # after a restore the first checkpoint of the new epoch comes at once
             answers: SimpleQueue[tuple[str, ...] | NavicertError] = SimpleQueue()
             free = [item for item in self._outside.witnesses if item.url not in self._busy]
             for witness in free:
@@ -318,6 +319,14 @@ class Notary:
                     raise answer
                 if not isinstance(answer, tuple):
                     self._say("witness", str(answer))
+                    continue
+                try:
+                    by = cosignatures(cosigned(found.note, answer), self._outside.trusted)
+                except VerificationError as error:  # by itself, so that it spoils nobody else's
+                    self._say("witness", f"what a witness answered is no cosignature of it: {error}")
+                    continue
+                if not by:
+                    self._say("witness", "a witness cosigned that the trust file does not name: see `witnesses` there")
                     continue
                 note = cosigned(note, answer)
                 if quorum_met(cosignatures(note, self._outside.trusted), self._outside.quorum):

@@ -1,16 +1,16 @@
 """Packing: what is sealed takes less room when it is compressed first, by a dictionary of the words of our own formats.
 
-* The first byte says how to read a value: `1`, raw DEFLATE (RFC 1951) with `WORDS`; `[` or `{`, as it stands. So what was
-  stored before this was made still opens. `WORDS` never changes: other words are another first byte.
-* A length tells how alike its parts are. Whoever reads lengths here and also words requests may guess at the rest of one
-  disclosure; who may not have the file sees neither (docs/explanation/threat-model.md).
+* The first byte says how to read a value: `1`, raw DEFLATE (RFC 1951) with `WORDS`; `[` or `{`, as it stands. So what
+  was stored before this was made still opens. `WORDS` never changes: other words are another first byte.
+* A length tells how alike its parts are. Whoever reads lengths here and also words requests may guess at the rest of
+  one disclosure; who may not have the file sees neither.
 """
 
 from __future__ import annotations
 
 from typing import Final
 from zlib import DEFLATED, MAX_WBITS, compressobj, decompressobj
-from zlib import error as ZlibError
+from zlib import error as zlib_error
 
 SHORTEST: Final = 160
 """Below, next to nothing is won."""
@@ -56,7 +56,7 @@ def unpack(data: bytes) -> bytes:
     opened = decompressobj(-MAX_WBITS, zdict=WORDS)
     try:
         value = opened.decompress(data[1:])
-    except ZlibError as error:
+    except zlib_error as error:
         raise ValueError(f"not packed: {error}") from None
     if not opened.eof or opened.unused_data:
         raise ValueError("not packed: cut off, or with more behind it")

@@ -1,7 +1,9 @@
 """A witness over HTTP (C2SP tlog-witness): submits a checkpoint, brings back cosignatures (R5).
 
 * What comes back is believed by nobody here: the signature lines are of a known form, and whoever trusts the witness
-  verifies them (`tlog.checkpoint.cosignatures`). So plain HTTP to another machine is as good as TLS, if less private.
+  verifies them (`tlog.checkpoint.cosignatures`). Nobody forges a cosignature over plain HTTP; but who can answer in the
+  place of the witness can have the log refused, which TLS prevents.
+* Two answers speak of the log (409, 422). Any other is about the way there, and is no reason to stop the log.
 * One request, one connection, one answer of at most 64 KiB, within one time for all of it. No redirect is followed, no
   proxy is asked.
 """
@@ -22,23 +24,12 @@ from urllib.parse import urlsplit
 
 from navicert.core.inert import brief
 from navicert.model.errors import IntegrityError, PolicyError, Unavailable, VerificationError
+from navicert.ports import OtherSize
 from navicert.tlog.note import parse_signature_line
 
 LONGEST: Final = 65_536
-_PASSING: Final = frozenset({408, 425, 429})
+_STRANGE: Final = frozenset({403, 404})
 _SIZE: Final = re.compile(r"(0|[1-9][0-9]{0,18})\n?")
-
-
-class Conflict(IntegrityError):
-    """The witness cosigned another checkpoint than the submitter believes. size: of the newest that it cosigned.
-
-    Smaller than ours: an answer was lost, or the witness has lost its memory. Larger: this log went back. The same size
-    as what was submitted: another root.
-    """
-
-    def __init__(self, message: str, size: int) -> None:
-        super().__init__(message)
-        self.size = size
 
 
 class HttpWitness:
@@ -64,8 +55,10 @@ class HttpWitness:
     def add(self, old: int, proof: Sequence[bytes], note: str) -> tuple[str, ...]:
         """Submit a note; returns the signature lines, without their newlines, not verified.
 
-        old: size of the checkpoint that the witness cosigned last; proof: of consistency from there. Raises `Conflict`
-        (409), `Unavailable` for what may pass, `IntegrityError` for any other answer.
+        old: size of the checkpoint that the witness cosigned last; proof: of consistency from there. Raises `OtherSize`
+        (409): smaller than ours, an answer was lost, or the witness has lost its memory; larger: this log went back;
+        the same: it knows another root. `Unavailable` for what may pass, and where it does not know this log or its
+        key: that is a setting, and says nothing about the log. `IntegrityError` where it refuses the proof (422).
         """
         lines = [f"old {old}", *(b64encode(item).decode() for item in proof), "", note]
         status, text = self._exchange("\n".join(lines).encode())
@@ -73,11 +66,13 @@ class HttpWitness:
         if status == 200:
             return _lines(text, place)
         if status == 409 and (found := _SIZE.fullmatch(text)):
-            raise Conflict(f"{place}: it has cosigned a checkpoint of {found[1]} entries already", int(found[1]))
+            raise OtherSize(int(found[1]))
         words = f"{place}: answered with status {status}, `{brief(text.strip(), 200)}`"
-        if status >= 500 or status in _PASSING:
-            raise Unavailable(f"{words}; try later")
-        raise IntegrityError(f"{words}; correct what was submitted, or what the witness knows of this log")
+        if status == 422:
+            raise IntegrityError(f"{words}; this is not the log that it knows; run `navicert verify`")
+        if status in _STRANGE:
+            raise Unavailable(f"{words}; have it watch this log (`navicert witness watch`), or correct the address")
+        raise Unavailable(f"{words}; try later, or correct the address")
 
     def _exchange(self, body: bytes) -> tuple[int, str]:
         end = monotonic() + self._timeout
@@ -86,16 +81,14 @@ class HttpWitness:
             status, data = self._post(body, end)
         except ssl.SSLCertVerificationError as error:
             message = f"witness `{brief(self.url, 96)}`: its certificate does not verify ({error.verify_message})"
-            raise IntegrityError(f"{message}; correct it") from None
+            raise Unavailable(f"{message}; correct it") from None
         except (OSError, HTTPException, ValueError) as error:
             problem = f"witness `{brief(self.url, 96)}`: did not answer ({type(error).__name__}); try later"
             raise (late if monotonic() >= end else Unavailable(problem)) from None
         if monotonic() >= end:
             raise late  # what came after we hung up is not the answer
         if len(data) > LONGEST:
-            raise IntegrityError(
-                f"witness `{brief(self.url, 96)}`: answered with more than {LONGEST} bytes; name another"
-            )
+            raise Unavailable(f"witness `{brief(self.url, 96)}`: answered with more than {LONGEST} bytes; name another")
         return status, data.decode(errors="backslashreplace")
 
     def _post(self, body: bytes, end: float) -> tuple[int, bytes]:
@@ -128,7 +121,7 @@ def _lines(text: str, place: str) -> tuple[str, ...]:
         for line in lines:
             parse_signature_line(line)
     except VerificationError as error:
-        raise IntegrityError(f"{place}: what it answered is not signature lines ({error})") from None
+        raise Unavailable(f"{place}: what it answered is not signature lines ({error})") from None
     return tuple(lines)
 
 
