@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import hmac
 import os
 from collections.abc import Callable
 from contextlib import closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -97,6 +98,7 @@ class Assembled:
         self.home = home
         self.config = config
         self.ids = SystemIds()
+        self._pid = os.getpid()
         self._policy_path = home.folder / config.policy
         self._cedar_path = home.folder / config.cedar if config.cedar is not None else None
         self._stamp = self._stamps()
@@ -109,22 +111,12 @@ class Assembled:
         clock = SystemClock()
         _examine(home, config)
         rotate_when_due(home, config)
-        signer = load_key(home.receipt_key)
-        _must_be_trusted(home, config, signer)
         pseudonym = make_pseudonym(read_secret(home.pseudonym_key))
         self.pseudonym = pseudonym
         self.keys = keys = SubjectKeys(home.subjects)
-        journal = SqliteJournal(
-            home.store,
-            origin=config.origin,
-            vault=Vault(read_secret(home.store_key)),
-            keys=keys,
-            signer=signer,
-            clock=clock,
-            reload=self._rotated,
-        )
+        journal = open_journal(home, config, keys)
         try:
-            self._notarise(journal, clock)
+            notarise(home, config, journal)
         except BaseException:
             journal.close()
             raise
@@ -160,41 +152,7 @@ class Assembled:
                 in_band_s=config.in_band_s,
             ),
         )
-
-    def _notarise(self, journal: SqliteJournal, clock: SystemClock) -> None:
-        """Have checkpoints made, once the store is the log that its own, the anchor and the witnesses know."""
-        home, config = self.home, self.config
-        if not home.log_key.exists():
-            return  # a home of before there were checkpoints; `navicert doctor` says so
-        trust, signer = read_trust(home.trust), load_key(home.log_key)
-        if all(item.key_id != signer.key_id for item in trust.log):
-            raise IntegrityError(
-                f"{home.trust}: does not list the log's key {signer.key_id}; restore the file, or the key"
-            )
-        outside = Outside(
-            anchor=_anchor(home, config),
-            witnesses=tuple(HttpWitness(url) for url in config.witnesses),
-            trusted=trust.witnesses,
-            quorum=trust.quorum,
-        )
-        notary = Notary(
-            home.store,
-            journal,
-            origin=config.origin,
-            signer=signer,
-            keys=trust.log,
-            clock=clock,
-            outside=outside,
-        )
-        notary.start()
-
-    def _rotated(self, key_id: str) -> FileKey:
-        """Return the key that the log was handed over to while this ran."""
-        from navicert.keys import signing_key
-
-        signer = signing_key(self.home, key_id)
-        _must_be_trusted(self.home, self.config, signer)
-        return signer
+        atexit.register(self._leave)
 
     def policy_changed(self) -> bool:
         """Tell whether the policy file, or that of Cedar policies, is another than the one in force."""
@@ -220,7 +178,75 @@ class Assembled:
 
     def close(self) -> None:
         """Make everything durable and let go of the store."""
+        atexit.unregister(self._leave)
         self.engine.close()
+
+    def _leave(self) -> None:
+        if os.getpid() == self._pid:  # a forked child leaves the store of its parent alone
+            self.close()
+
+
+def open_journal(home: Home, config: Config, keys: SubjectKeys, signer: FileKey | None = None) -> SqliteJournal:
+    """Open the store for appending, without checkpoints; raises `IntegrityError` for a key that nobody believes.
+
+    signer: left out, the home's key of receipts.
+    """
+    signer = signer or load_key(home.receipt_key)
+    _must_be_trusted(home, config, signer)
+    return SqliteJournal(
+        home.store,
+        origin=config.origin,
+        vault=Vault(read_secret(home.store_key)),
+        keys=keys,
+        signer=signer,
+        clock=SystemClock(),
+        reload=partial(_rotated, home, config),
+    )
+
+
+def notarise(home: Home, config: Config, journal: SqliteJournal) -> None:
+    """Have checkpoints made, once the store is the log that its own, the anchor and the witnesses know."""
+    if not home.log_key.exists():
+        return  # a home of before there were checkpoints; `navicert doctor` says so
+    trust, signer = read_trust(home.trust), load_key(home.log_key)
+    if all(item.key_id != signer.key_id for item in trust.log):
+        raise IntegrityError(f"{home.trust}: does not list the log's key {signer.key_id}; restore the file, or the key")
+    outside = Outside(
+        anchor=_anchor(home, config),
+        witnesses=tuple(HttpWitness(url) for url in config.witnesses),
+        trusted=trust.witnesses,
+        quorum=trust.quorum,
+    )
+    notary = Notary(
+        home.store,
+        journal,
+        origin=config.origin,
+        signer=signer,
+        keys=trust.log,
+        clock=SystemClock(),
+        outside=outside,
+    )
+    notary.start()
+
+
+def cover(home: Home, config: Config) -> None:
+    """Have a checkpoint made of what has none yet, as by an engine that ends; raises `Unavailable` where it cannot."""
+    if schema_of(home.store):
+        _examine(home, config)
+        journal = open_journal(home, config, SubjectKeys(home.subjects))
+        try:
+            notarise(home, config, journal)
+        finally:
+            journal.close()
+
+
+def _rotated(home: Home, config: Config, key_id: str) -> FileKey:
+    """Return the key that the log was handed over to while an engine ran."""
+    from navicert.keys import signing_key
+
+    signer = signing_key(home, key_id)
+    _must_be_trusted(home, config, signer)
+    return signer
 
 
 def open_home(start: Path | None = None) -> Assembled:

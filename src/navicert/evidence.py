@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -23,13 +23,14 @@ from navicert.adapters.secret_file import sync_folder
 from navicert.adapters.sign.file_key import FileKey, load_key
 from navicert.adapters.store.archive import Archive, LogRow
 from navicert.adapters.store.checkpoints import Inscribed
-from navicert.assemble import Home, read_trust
+from navicert.assemble import Home, cover, read_trust
 from navicert.audit import open_archive
+from navicert.config import read_config
 from navicert.core.canonical import receipt_bytes
 from navicert.core.digest import bytes_digest
 from navicert.core.signature import ES256
 from navicert.core.times import rfc3339
-from navicert.model.errors import IntegrityError, VerificationError
+from navicert.model.errors import IntegrityError, Unavailable, VerificationError
 from navicert.model.trust import Trust
 from navicert.model.value import Value
 from navicert.tlog.checkpoint import parse_checkpoint
@@ -92,6 +93,8 @@ def export(
     """
     home = Home(folder)
     trust = read_trust(home.trust)
+    with suppress(Unavailable):  # a home that may only be read is exported as far as its newest checkpoint goes
+        cover(home, read_config(folder))
     revealed = tuple(sorted(set(reveal))) if isinstance(reveal, tuple) else reveal
     with open_archive(home) as archive, archive.snapshot(), _fresh(target) as file:
         checkpoint = archive.checkpoint()

@@ -20,13 +20,9 @@ from pathlib import Path
 import msgspec
 
 from navicert.adapters.disclose.subject_keys import SubjectKeys
-from navicert.adapters.secret_file import read_secret
-from navicert.adapters.sign.file_key import load_key
 from navicert.adapters.store.archive import Archive
-from navicert.adapters.store.sqlite import SqliteJournal
-from navicert.adapters.store.vault import Vault
 from navicert.adapters.system import SystemClock, SystemIds
-from navicert.assemble import Home
+from navicert.assemble import Home, open_journal
 from navicert.config import read_config
 from navicert.core.draft import Scribe, record_draft
 from navicert.evidence import NONE, export
@@ -69,14 +65,7 @@ def prune(folder: Path, target: Path, *, before: int, progress: Callable[[str], 
     export(folder, target, reveal=NONE, made_at=SystemClock().now())
     digest = _digest(target)
     progress("the record, and then the entries")
-    journal = SqliteJournal(
-        home.store,
-        origin=config.origin,
-        vault=Vault(read_secret(home.store_key)),
-        keys=SubjectKeys(home.subjects),
-        signer=load_key(home.receipt_key),
-        clock=SystemClock(),
-    )
+    journal = open_journal(home, config, SubjectKeys(home.subjects))
     try:
         entries = journal.alone(lambda writer: _count(writer, upto))
         if not entries:

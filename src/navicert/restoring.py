@@ -22,10 +22,8 @@ from navicert.adapters.secret_file import read_secret
 from navicert.adapters.sign.file_key import FileKey, load_key
 from navicert.adapters.store.archive import Archive
 from navicert.adapters.store.handover import append_key_record
-from navicert.adapters.store.sqlite import SqliteJournal
-from navicert.adapters.store.vault import Vault
 from navicert.adapters.system import SystemClock, SystemIds
-from navicert.assemble import Home, anchor_path, key_records, make_pseudonym, read_trust
+from navicert.assemble import Home, anchor_path, key_records, make_pseudonym, open_journal, read_trust
 from navicert.config import read_config
 from navicert.core.draft import Scribe, record_draft
 from navicert.core.seal import b64, commit_to, parse, plain_disclosure
@@ -74,14 +72,7 @@ def restore_log(folder: Path, *, by: str, reason: str, note: str | None = None) 
             )
     signer = _certified(home, config.origin, trust)
     pseudonym = make_pseudonym(read_secret(home.pseudonym_key))
-    journal = SqliteJournal(
-        home.store,
-        origin=config.origin,
-        vault=Vault(read_secret(home.store_key)),
-        keys=SubjectKeys(home.subjects),
-        signer=signer,
-        clock=clock,
-    )
+    journal = open_journal(home, config, SubjectKeys(home.subjects), signer)
     try:
         ids = SystemIds()
         plain = plain_disclosure(RESTORE, ids.salt(), msgspec.json.encode({"by": by, "reason": reason}))

@@ -14,8 +14,10 @@ from navicert.adapters.store import sqlite
 from navicert.engine import drive, judging, workings
 from navicert.engine.drive import Answer, Await
 from navicert.engine.workings import Workings
+from navicert.model.decision import Place
 from navicert.model.errors import ActionDenied, NavicertError
 from navicert.model.labels import Level
+from navicert.ports import Placed
 from navicert.testing import Fault, FaultyJournal
 
 
@@ -28,7 +30,7 @@ def test_an_effect_without_a_decision_is_seen(tmp_path):
 
 def test_an_engine_that_does_not_wait_for_the_journal_is_seen(tmp_path, monkeypatch):
     def durable(works, ticket):
-        return ticket.commit.draft.receipt, "0" * 64
+        return Placed(ticket.commit.draft.receipt, "0" * 64, Place(log="faults", seq=1, leaf="0" * 64))
         yield
 
     it = Rig(tmp_path / "home", policy=POLICY)

@@ -62,25 +62,25 @@ def test_blank_lines_count_in_a_file_and_not_in_the_whole(tmp_path):
 
 
 def test_what_everything_rests_on_has_a_cap(tmp_path):
-    for number in range(26):
-        _write(tmp_path, f"src/navicert/{('engine', 'syntax')[number % 2]}/v{number}.py", 500)
+    for number in range(29):
+        _write(tmp_path, f"src/navicert/{('engine', 'syntax', 'tlog')[number % 3]}/v{number}.py", 500)
 
     found = size_caps.violations(size_caps.measure(tmp_path))
-    assert found == ["what everything rests on: 13000 lines, the cap is 12500"]
+    assert found == ["what everything rests on: 14500 lines, the cap is 14000"]
 
 
 def test_every_other_package_has_a_cap(tmp_path):
-    for number in range(13):
+    for number in range(14):
         _write(tmp_path, f"src/navicert/cli/v{number}.py", 500)
 
-    assert size_caps.violations(size_caps.measure(tmp_path)) == ["`cli`: 6500 lines, the cap is 6000"]
+    assert size_caps.violations(size_caps.measure(tmp_path)) == ["`cli`: 7000 lines, the cap is 6500"]
 
 
 def test_the_whole_source_has_a_cap(tmp_path):
-    for number in range(81):
+    for number in range(89):
         _write(tmp_path, f"src/navicert/part{number}/v.py", 500)
 
-    assert size_caps.violations(size_caps.measure(tmp_path)) == ["the whole source: 40500 lines, the cap is 40000"]
+    assert size_caps.violations(size_caps.measure(tmp_path)) == ["the whole source: 44500 lines, the cap is 44000"]
 
 
 def test_a_median_above_the_aim_is_noted_and_does_not_fail(tmp_path, capsys):

@@ -269,9 +269,7 @@ class _Reading:
         verify_consistency(older.size, self.checkpoint.size, older.root, self.checkpoint.root, proof)
         older_by = quorum_of(line.cosigned, self.trust)
         if by or not older_by or older.size >= self.checkpoint.size:
-            message = (
-                f"the checkpoint of {older.size} entries is not the newest with a quorum of {self.trust.quorum}"
-            )
+            message = f"the checkpoint of {older.size} entries is not the newest with a quorum of {self.trust.quorum}"
             raise VerificationError("bad_cosignature", message)
         self._signed.append((epoch, older))
         return older.size, older_by
@@ -407,9 +405,7 @@ class _Reading:
         for epoch, checkpoint in self._signed:
             begun = 1 + sum(seq <= checkpoint.size for seq, _ in self._restores)
             if epoch != begun:
-                message = (
-                    f"the checkpoint of {checkpoint.size} entries is of epoch {epoch}, they make epoch {begun}"
-                )
+                message = f"the checkpoint of {checkpoint.size} entries is of epoch {epoch}, they make epoch {begun}"
                 raise VerificationError("wrong_origin", message)
 
     def _tail(self, log: Verified) -> tuple[int | None, int | None]:

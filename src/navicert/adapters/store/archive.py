@@ -37,7 +37,7 @@ from navicert.verification.disclosed import read_disclosure
 
 T = TypeVar("T")
 _OF_ACTIONS: Final = frozenset({"decision", "resolution", "outcome"})
-_COLUMNS: Final = "seq, session, action, kind, bytes, subject, wrapped, sealed"
+_COLUMNS: Final = "seq, session, action, kind, CAST(bytes AS BLOB), subject, wrapped, sealed"
 
 
 class LogRow(NamedTuple):
