@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import rulesets
 import worlds
 from harness import Bench, at_least, folder, one_core, repeat, spread
 
+from navicert.adapters.system import SystemClock
 from navicert.assemble import Home, read_trust
 from navicert.audit import audit, open_archive, package_of
+from navicert.core.seal import signed_message, unb64
+from navicert.core.signature import PublicKey
+from navicert.evidence import export
+from navicert.verification.bundle import verify_bundle
 from navicert.verification.log import verify_log
 from navicert.verification.package import verify_package
 
@@ -58,10 +65,37 @@ def main() -> None:
         found = repeat(run_log, seconds=seconds, rounds=rounds)
         rates = [len(entries) / item.wall for item in found]
         bench.figure("log", "entries of a log verified per second, on one core", spread(rates), "/s")
+        _bundle(bench, made / "bundle.jsonl", world.home, entries, seconds, rounds)
         found = repeat(run_audit, seconds=seconds, rounds=rounds)
         rates = [len(actions) / item.wall for item in found]
         bench.figure("audit", "actions audited per second, on one core", spread(rates), "/s")
     bench.finish()
+
+
+def _bundle(bench: Bench, path: Path, home: Path, entries: list[bytes], seconds: float, rounds: int) -> None:
+    """Whole bundles; and what a signature alone takes, which nothing that verifies can be quicker than."""
+    export(home, path, made_at=SystemClock().now())
+
+    def run_bundle(times: int) -> None:
+        for _ in range(times):
+            with path.open("rb") as file:
+                verify_bundle(file)
+
+    found = repeat(run_bundle, seconds=seconds, rounds=rounds)
+    rates = [len(entries) / item.wall for item in found]
+    what = "receipts of a bundle, with all that they disclose, verified per second, on one core"
+    bench.figure("bundle", what, spread(rates), "/s", target=at_least(7_000))
+    message, signature = signed_message(entries[-1])
+    key = read_trust(Home(home).trust).keys[-1]
+    public = PublicKey(key.algorithm, unb64(key.public))
+
+    def run_signature(times: int) -> None:
+        for _ in range(times):
+            public.verifies(message, signature)
+
+    found = repeat(run_signature, seconds=seconds, rounds=rounds)
+    what = "signatures of receipts verified per second by themselves, on one core"
+    bench.figure("signature", what, spread([1 / item.wall for item in found]), "/s")
 
 
 if __name__ == "__main__":

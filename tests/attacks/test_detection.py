@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -243,7 +244,7 @@ def test_an_honest_log_passes_everywhere(look, tmp_path):
         assert LOOKS[look](it, Given(made=again, note=it.made.note(SIZE))) == MISSED
 
 
-# seen to fail: with `_meet` not comparing roots, without `Covering.check` (`log`), without `verifies` in `Keyring.check`
+# seen to fail: with `_meet` not comparing roots; without `Covering.check`; without `verifies` in `Keyring.check`
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_what_is_caught_and_what_is_missed(attack, look, tmp_path):
@@ -308,4 +309,4 @@ def test_the_page_shows_what_was_tried_here():
 
 
 if __name__ == "__main__":
-    print(table(), end="")
+    sys.stdout.write(table())

@@ -57,7 +57,7 @@ EXPECTED = {
         for share in ("", "_p95")
     ),
     "gateway.disk.stdio.direct",
-    *(f"verify.{key}" for key in ("packages", "package_size", "log", "audit")),
+    *(f"verify.{key}" for key in ("packages", "package_size", "log", "bundle", "signature", "audit")),
     *(
         f"peer.{what}.{side}"
         for what in (
@@ -81,6 +81,7 @@ TARGETS = {
     "gateway.disk.judged_added": ("<=", 0.5),
     "gateway.disk.judged_rate": (">=", 1_000),
     "verify.packages": (">=", 7_000),
+    "verify.bundle": (">=", 7_000),
 }
 
 
