@@ -180,7 +180,7 @@ def test_what_is_gone_without_an_erasure_on_record_is_no_erasure(tmp_path):
 
 
 def test_pruned_entries_are_there_as_their_hashes_and_the_tree_holds(home, tmp_path):
-    work(home, *(f"old {number}" for number in range(130)))
+    work(home, *(f"old {number}" for number in range(120)))
     with closing(sqlite3.connect(home.store)) as store:
         store.execute("UPDATE row SET updated_at = 0")
         store.commit()

@@ -22,7 +22,7 @@ def purge(journal: SqliteJournal, *, before: int) -> int:
     def change(writer: sqlite3.Connection) -> int:
         rows = writer.execute(_SESSIONS, (before,)).fetchall()
         gone = [key for key, *row in rows if _is_over(journal.vault, key, *row)]
-        _delete(writer, gone)
+        _delete(journal, writer, gone)
         writer.execute("DELETE FROM row WHERE key >= 'over/' AND key < 'over0' AND updated_at < ?", (before,))
         return len(gone)
 
@@ -43,7 +43,7 @@ def erase(journal: SqliteJournal, sessions: Iterable[str]) -> None:
             row = writer.execute("SELECT version, value FROM row WHERE key = ?", (key,)).fetchone()
             if row is None or _is_over(journal.vault, key, *row):
                 gone.append(key)
-        _delete(writer, gone)
+        _delete(journal, writer, gone)
 
     journal.alone(change)
     journal.shrink()
@@ -54,7 +54,8 @@ def _is_over(vault: Vault, key: str, version: int, sealed: bytes) -> bool:
     return not (context.open or context.waiting)
 
 
-def _delete(writer: sqlite3.Connection, keys: Iterable[str]) -> None:
+def _delete(journal: SqliteJournal, writer: sqlite3.Connection, keys: Iterable[str]) -> None:
+    journal.forget()
     for key in keys:
         if key.startswith("session/"):
             writer.execute("DELETE FROM entry WHERE session = ?", (key.partition("/")[2],))

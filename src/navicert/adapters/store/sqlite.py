@@ -186,8 +186,11 @@ class SqliteJournal:
         """Run a change of one's own as one durable transaction, between two commits."""
         end = monotonic() + BUSY_S
         with self._lead, self._exclusive(end), self._transaction(end):
-            self._versions.clear()
             return change(self._writer)
+
+    def forget(self) -> None:
+        """Read the versions of rows anew: a change of one's own has touched them. Within that change."""
+        self._versions.clear()
 
     def shrink(self) -> None:
         """Leave nothing of what was deleted in the files; raises `Unavailable` where a reader needs the old pages."""
