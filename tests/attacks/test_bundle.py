@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
@@ -219,6 +220,21 @@ def test_what_a_courier_changes_is_refused(name, made):
     check(made, lines)
     does(made, lines)
     assert refused(made, lines) == code
+
+
+# seen to fail: without `line_of(found) != line`
+@pytest.mark.parametrize("at", [0, 1, 2, -2, -1])
+@pytest.mark.parametrize(("old", "new"), [(b'{"', b'{ "'), (b"}\n", b"} \n"), (b'":', b'": '), (b"}\n", b"}\r\n")])
+def test_a_line_has_one_spelling(at, old, new, made):
+    """The digests are right, so only the spelling tells: what two readers might read in two ways is no bundle."""
+    lines = sealed(made.first(3).lines()).splitlines(keepends=True)
+    lines[at] = lines[at].replace(old, new, 1)
+    if at != -1:
+        body = b"".join(lines[:-1])
+        lines[-1] = b'{"lines":%d,"sha256":"%s"}\n' % (len(lines) - 1, sha256(body).hexdigest().encode())
+    with pytest.raises(VerificationError) as caught:
+        verify_bundle(BytesIO(b"".join(lines)), root=made.fingerprint)
+    assert caught.value.code == ("schema" if new == b'{ "' else "not_canonical")
 
 
 def test_what_is_behind_the_checkpoint_is_taken_without_a_proof_and_never_with_one(made):
@@ -453,3 +469,11 @@ def test_not_detectable_that_an_older_bundle_is_shown_but_its_tail_is(made):
     """Everything was true once. The checkpoint says until when."""
     lines = made.first(60).lines()
     assert check(made, lines).size == 60
+
+
+def test_not_detectable_that_cosignatures_were_held_back_but_the_tail_is_the_longer_for_it(made):
+    lines = of_action(made, size=64, witnessed=WITNESSED)
+    assert check(made, lines).tail == 64 - WITNESSED
+    del lines[next(at for at, line in enumerate(lines) if "cosigned" in line)]
+    found = check(made, lines)
+    assert (found.cosigned, found.tail, found.tail_s) == (0, 64, None)

@@ -69,7 +69,7 @@ def test_both_pass_as_they_are():
     assert tuple(line[2:].partition(b'"')[0].decode() for line in small()[0].splitlines()) == KINDS
 
 
-# seen to fail: without the digest of the last line (`name`); without `line_of(found) != line` (`lines`)
+# seen to fail: without the digest of the last line (`name`); without its count (`lines`)
 @pytest.mark.parametrize("line", range(len(KINDS)), ids=KINDS)
 def test_every_single_flipped_bit_is_refused(line):
     data, mark = small()
@@ -92,49 +92,57 @@ def test_a_bundle_cut_anywhere_is_refused(of):
         assert code_of(data[:end], mark) in {"bundle_cut", "schema", "not_canonical"}, end
 
 
-@st.composite
-def edited(draw: st.DrawFn) -> tuple[list[bytes], str]:
-    """Lines of a bundle, with one dropped, doubled, moved, or cut."""
-    data, mark = draw(st.sampled_from([small, whole]))()
+EDITS = st.tuples(
+    st.sampled_from(["small", "whole"]), st.sampled_from(["drop", "double", "move", "cut"]),
+    st.integers(0, 40), st.integers(0, 40), st.integers(0, 5000),
+)  # fmt: skip
+"""Which bundle, what happens to a line, which line, where it goes, and how much is left of it."""
+
+
+def edited(edit: tuple[str, str, int, int, int]) -> tuple[list[bytes], str]:
+    """The lines of a bundle, with one dropped, doubled, moved, or cut."""
+    of, how, at, to, left = edit
+    data, mark = small() if of == "small" else whole()
     lines = data.splitlines(keepends=True)
-    at = draw(st.integers(0, len(lines) - 1))
-    how = draw(st.sampled_from(["drop", "double", "move", "cut"]))
-    line = lines[at]
+    at, to = at % len(lines), to % len(lines)
+    line = lines.pop(at)
     if how == "double":
-        lines.insert(draw(st.integers(0, len(lines))), line)
+        lines[at:at] = [line]
+        lines.insert(to, line)
+    elif how == "move":
+        lines.insert(to if to != at else (at + 1) % (len(lines) + 1), line)
     elif how == "cut":
-        lines[at] = line[: draw(st.integers(0, len(line) - 1))]
-    else:
-        del lines[at]
-        if how == "move":
-            lines.insert(draw(st.integers(0, len(lines)).filter(lambda to: to != at)), line)
+        lines.insert(at, line[: left % len(line)])
     return lines, mark
 
 
 @SOME
-@given(edited())
-def test_a_line_dropped_doubled_moved_or_cut_is_refused(made):
-    lines, mark = made
+@given(EDITS)
+def test_a_line_dropped_doubled_moved_or_cut_is_refused(edit):
+    lines, mark = edited(edit)
     assert code_of(b"".join(lines), mark)
 
 
 @SOME
-@given(edited())
-def test_so_it_is_where_the_last_line_is_made_anew_but_for_files_and_the_order_of_policies(made):
+@given(EDITS)
+def test_so_it_is_where_the_last_line_is_made_anew_but_for_what_nothing_rests_on(edit):
     # seen to fail: with the count of the manifest not compared
-    lines, mark = made
+    lines, mark = edited(edit)
     try:
         plain = [json.loads(line) for line in lines]
     except ValueError:
         return
-    data = sealed([line for line in plain if "lines" not in line])
-    honest_lines = [json.loads(line) for line in (small() if mark == small()[1] else whole())[0].splitlines()]
-    if verified(plain) != verified(honest_lines):
-        assert code_of(data, mark)
+    honest_lines = [json.loads(line) for line in (small() if edit[0] == "small" else whole())[0].splitlines()]
+    held_back = [line for line in honest_lines if "cosigned" not in line]
+    if verified(plain) not in (verified(honest_lines), verified(held_back)):
+        assert code_of(sealed([line for line in plain if "lines" not in line]), mark)
 
 
 def verified(lines: list[dict[str, object]]) -> list[dict[str, object]]:
-    """What the verifier stands for: no file to take along, no last line; policies in any order."""
+    """What the verifier stands for: no file to take along, no last line; policies in any order.
+
+    An older checkpoint of witnesses may be held back: the tail is shown the longer for it.
+    """
     kept = [line for line in lines if not {"name", "lines"} & line.keys()]
     places = [at for at, line in enumerate(kept) if "policy" in line]
     for at, line in zip(places, sorted((kept[at] for at in places), key=str), strict=True):

@@ -27,6 +27,7 @@ from navicert.model.context import ContextEntry
 from navicert.model.errors import VerificationError
 from navicert.model.trust import Trust
 from navicert.verification.disclosed import policy_of, verify_context, verify_disclosures, verify_policies
+from navicert.verification.erasures import verify_erasure
 from navicert.verification.log import LogVerifier, Verified
 from navicert.verification.people import Asked
 from records.forge import ZERO, Plain, canonical
@@ -158,6 +159,9 @@ class Vector:
                 policy = policy_of(self.policies[receipts[asking].decision.policy.hash])[0]
                 asked = Asked(receipt=receipts[asking], disclosed=shown[asking], policy=policy)
                 people.verify(receipt, shown[place], asked, f"entry {place + 1}")
+            elif receipt.kind == "erasure":
+                heads = ["", *map(bytes_digest, entries)]
+                verify_erasure(receipt, shown[place], people, heads.__getitem__, f"entry {place + 1}")
         for session, chain in self.contexts.items():
             verify_context(session, (each for each in receipts if each.session and each.session.id == session), chain)
         return sum(map(len, shown))
@@ -187,7 +191,8 @@ class Vector:
                 plain["completes"] = moved.get(plain["completes"], plain["completes"])
             entries.append(self.signed(plain, self.key_of(original)))
             digest = bytes_digest(entries[-1])
-            moved[was.get(plain["receipt_id"], "")] = digest
+            same = len(plains) == len(self.log)
+            moved[was.get(plain["receipt_id"], bytes_digest(self.log[seq - 1]) if same else "")] = digest
             if "session" in plain:
                 heads[plain["session"]["id"]] = (plain["session"]["seq"], digest)
         return entries

@@ -204,9 +204,10 @@ def _verify_names(receipt: Receipt, found: Mapping[str, bytes], keyed: Callable[
         **{name_at(index): item.approver for index, item in enumerate(receipt.approval or ())},
     }
     names = {pointer: msgspec.json.decode(found[pointer], type=str) for pointer in named if pointer in found}
-    if AUTHORITY in found:
-        names[AUTHORITY] = msgspec.json.decode(found[AUTHORITY], type=_By).by
-        named[AUTHORITY] = authority.by if authority else None
+    for pointer, part in ((AUTHORITY, authority), (RESTORE, receipt.restore)):
+        if pointer in found:
+            names[pointer] = msgspec.json.decode(found[pointer], type=_By).by
+            named[pointer] = part.by if part else None
     for pointer, text in names.items():
         if keyed(text) != named[pointer]:
             message = f"{receipt.receipt_id}: the name at `{pointer}` is not that of the pseudonym in the receipt"
@@ -332,8 +333,8 @@ def _verify_step(
         if said != _judged(receipt) or part.hash != context_digest(before) or entry.handle != _handle(receipt):
             raise VerificationError("context_mismatch", f"{place}: it was judged again on another context than this")
     elif isinstance(entry, Result) and receipt.kind == "outcome":
-        if entry.action_id != action.id:
-            raise VerificationError("context_mismatch", f"{place}: the entry ends another action")
+        if (entry.action_id, entry.succeeded) != (action.id, receipt.execution and receipt.execution.success):
+            raise VerificationError("context_mismatch", f"{place}: the entry ends another action, or in another way")
     else:
         raise VerificationError("context_mismatch", f"{place}: the entry is not of the receipt's kind")
 

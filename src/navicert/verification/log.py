@@ -233,7 +233,7 @@ class LogVerifier:
         # 16. A `key` record certifies a new key, and retires the one that signs it.
         if receipt.key is not None:
             self._keyring.hand_over(receipt, place)
-        # 20. A `restore` record begins the next epoch.
+        # 21. A `restore` record begins the next epoch.
         if receipt.restore is not None:
             if receipt.restore.epoch != self.epoch + 1:
                 message = f"{place}: it begins epoch {receipt.restore.epoch}, and this was epoch {self.epoch}"
