@@ -192,7 +192,7 @@ def open_journal(home: Home, config: Config, keys: SubjectKeys, signer: FileKey 
     signer: left out, the home's key of receipts.
     """
     signer = signer or load_key(home.receipt_key)
-    _must_be_trusted(home, config, signer)
+    must_be_trusted(home, config, signer)
     return SqliteJournal(
         home.store,
         origin=config.origin,
@@ -245,7 +245,7 @@ def _rotated(home: Home, config: Config, key_id: str) -> FileKey:
     from navicert.keys import signing_key
 
     signer = signing_key(home, key_id)
-    _must_be_trusted(home, config, signer)
+    must_be_trusted(home, config, signer)
     return signer
 
 
@@ -413,7 +413,7 @@ def make_pseudonym(key: bytes) -> Callable[[str], str]:
     return pseudonym
 
 
-def _must_be_trusted(home: Home, config: Config, signer: FileKey) -> None:
+def must_be_trusted(home: Home, config: Config, signer: FileKey) -> None:
     """Raise `IntegrityError` unless verifiers believe what is signed: by the trust file, or by the log's records."""
     trust, key_id = read_trust(home.trust), signer.key_id
     if trust.origin != config.origin:

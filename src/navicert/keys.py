@@ -34,7 +34,7 @@ from navicert.adapters.store.archive import Archive, LogRow, receipt_of
 from navicert.adapters.store.handover import append_key_record
 from navicert.adapters.store.readonly import schema_of
 from navicert.adapters.system import SystemClock, SystemIds
-from navicert.assemble import Home, key_records, read_trust, trusted
+from navicert.assemble import Home, key_records, must_be_trusted, read_trust, trusted
 from navicert.config import Config, read_config
 from navicert.core.draft import NO_LOG, NO_SIGNATURE
 from navicert.core.seal import b64
@@ -199,6 +199,7 @@ def _rotate(home: Home, config: Config, algorithm: str, root: FileKey | None) ->
     record = _unfinished(home, key_records(home), old)
     resumed = record is not None
     if record is None:
+        must_be_trusted(home, config, old)  # nobody would believe what it certifies
         new = new_key(algorithm)
         save_key(new, key_path(home, new.key_id))
         # a failure that is reported may still be durable: the new key stays where it is, whatever happens
@@ -303,12 +304,13 @@ def move_root(folder: Path, to: Path, passphrase: str | None = None) -> Moved:
 
 
 def revoke_key(
-    folder: Path, key_id: str, *, at: int, upto: int, reason: str = "", root: FileKey | None = None
+    folder: Path, key_id: str, *, at: int, upto: int, reason: str = "", root: FileKey | None = None, lose: int = 0
 ) -> Revocation:
     """Have the root state that a key ended before its time: what it signed counts up to place `upto`, and no further.
 
-    at: microseconds, when it may have been stolen. Raises `IntegrityError` for a key that is not of this log, for the
-    one that signs receipts now, and where the root is not at hand.
+    at: microseconds, when it may have been stolen. lose: how many entries of this log the key signed behind that place;
+    verification ends at the first of them. Raises `IntegrityError` where there are others, for a key that is not of
+    this log, for the one that signs receipts now, and where the root is not at hand.
     """
     home = Home(folder)
     with _alone(home):
@@ -318,6 +320,15 @@ def revoke_key(
         known = certified(trust, records)
         if key_id == signs.key_id:
             raise IntegrityError(f"{key_id} signs now; replace it first with `navicert key rotate`, then revoke it")
+        lost = _signed_behind(home, key_id, upto)
+        if len(lost) != lose:
+            raise IntegrityError(
+                f"{key_id} signed {len(lost)} entries of this log behind place {upto}, the last of them {lost[-1]}: it"
+                f" would verify up to {upto} and no further; revoke it with --upto {lost[-1]}, or say --lose"
+                f" {len(lost)}"
+                if lost
+                else f"{key_id} signed nothing behind place {upto}; leave --lose out"
+            )
         if all(key.key_id != key_id for key in (*known, *trust.log)):
             raise IntegrityError(f"{key_id} is no key of this log; `navicert key publish` names them")
         ended = Revoked(key_id=key_id, at=rfc3339(at), upto=upto, reason=reason)
@@ -330,9 +341,7 @@ def revoke_key(
         kept += tuple(key for key in known if key.key_id == signs.key_id and key not in kept)
         fresh = sign_trust(msgspec.structs.replace(fresh, keys=kept), held)
         write_trust(home, fresh)
-    return Revocation(
-        revoked=ended, fingerprint=fingerprint(fresh), lost=_signed_behind(home, key_id, upto), replaced=replaced
-    )
+    return Revocation(revoked=ended, fingerprint=fingerprint(fresh), lost=len(lost), replaced=replaced)
 
 
 def witnessed_before(folder: Path, at: int) -> int | None:
@@ -405,11 +414,12 @@ def _other_log_key(home: Home, trust: Trust, revoked: str) -> tuple[Trust, str]:
     return trust, current.key_id
 
 
-def _signed_behind(home: Home, key_id: str, upto: int) -> int:
-    if not home.store.exists():
-        return 0
+def _signed_behind(home: Home, key_id: str, upto: int) -> list[int]:
+    if not schema_of(home.store):
+        return []
     with Archive(home.store) as archive:
-        return sum(receipt_of(row).signature.key_id == key_id for row in archive.log(after=upto))
+        rows = (row for row in archive.log(after=upto) if row.data)
+        return [row.seq for row in rows if receipt_of(row).signature.key_id == key_id]
 
 
 def _destroy(path: Path) -> None:

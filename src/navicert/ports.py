@@ -303,6 +303,11 @@ class Witness(Protocol):
 class Anchor(Protocol):
     """Keeps checkpoints outside of the store. Several processes may append."""
 
+    @property
+    def name(self) -> str:
+        """Which one it is."""
+        ...
+
     def last(self) -> str | None:
         """Return the newest note; raises `Unavailable` where it cannot be read, `IntegrityError` where it is none."""
         ...

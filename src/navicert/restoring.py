@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from navicert.adapters.anchor.file import FileAnchor
+from navicert.adapters.anchor.file import FileAnchor, notes
 from navicert.adapters.disclose.subject_keys import SubjectKeys
 from navicert.adapters.secret_file import read_secret
 from navicert.adapters.sign.file_key import FileKey, load_key
@@ -29,7 +29,7 @@ from navicert.core.draft import Scribe, record_draft
 from navicert.core.seal import b64, commit_to, parse, plain_disclosure
 from navicert.keys import key_draft
 from navicert.model.commit import Commit, Draft
-from navicert.model.errors import IntegrityError, PolicyError
+from navicert.model.errors import IntegrityError, PolicyError, VerificationError
 from navicert.model.receipt import RestorePart
 from navicert.model.trust import Trust
 from navicert.model.value import Value
@@ -39,18 +39,22 @@ from navicert.verification.keyring import certified
 
 
 class Restored(Value, frozen=True, kw_only=True):
-    """What was recorded. lost: entries that are known to have stood in the log, and that the store does not hold."""
+    """What was recorded. known: entries that stood in the log. kept: that the store holds, those since included.
+
+    common: up to here the store is the log that was known, as far as an older checkpoint tells.
+    """
 
     epoch: int
     origin: str
     seq: int
     known: int
     kept: int
+    common: int
 
     @property
-    def lost(self) -> int:
-        """How many entries are missing."""
-        return max(0, self.known - self.kept)
+    def lost(self) -> tuple[int, int]:
+        """How many entries are missing: at least, and at most."""
+        return max(1, self.known - self.kept), self.known - self.common
 
 
 def restore_log(folder: Path, *, by: str, reason: str, note: str | None = None) -> Restored:
@@ -68,8 +72,10 @@ def restore_log(folder: Path, *, by: str, reason: str, note: str | None = None) 
         )
         if _holds(archive, found, kept):
             raise IntegrityError(
-                f"{home.store}: it holds all {found.size} entries that are known; nothing was restored, so open it"
+                f"{home.store}: it holds all {found.size} entries that are known; nothing was restored, so open"
+                " it; where a witness refuses it, bring the checkpoint that the witness keeps (--checkpoint)"
             )
+        common = _common(folder, archive, trust, found)
     signer = _certified(home, config.origin, trust)
     pseudonym = make_pseudonym(read_secret(home.pseudonym_key))
     journal = open_journal(home, config, SubjectKeys(home.subjects), signer)
@@ -99,6 +105,7 @@ def restore_log(folder: Path, *, by: str, reason: str, note: str | None = None) 
         seq=placed.place.seq,
         known=found.size,
         kept=kept,
+        common=common,
     )
 
 
@@ -111,6 +118,22 @@ def _certified(home: Home, origin: str, trust: Trust) -> FileKey:
     if current != signer.key_id:
         append_key_record(home.store, origin, load_key(home.log_key), key_draft(signer), retires=current)
     return signer
+
+
+def _common(folder: Path, archive: Archive, trust: Trust, known: Checkpoint) -> int:
+    """Return up to which entry the store and what is known are one log, by the older checkpoints that are kept."""
+    origin, path = read_config(folder).origin, anchor_path(folder, read_config(folder))
+    kept = list(notes(path.read_text(encoding="utf-8"))) if path is not None and path.exists() else []
+    confirmed = archive.checkpoint(cosigned=True)
+    sizes = [0]
+    for note in (*kept, *([confirmed.note] if confirmed is not None else [])):
+        try:
+            older = verify_checkpoint(note, known.origin, trust.log, trust.revoked, name=origin)
+        except VerificationError:
+            continue  # of an earlier epoch, or nobody's word
+        if older.size < known.size and _holds(archive, older, archive.head()[0]):
+            sizes.append(older.size)
+    return max(sizes)
 
 
 def _known(folder: Path, note: str | None) -> str:

@@ -4,7 +4,7 @@
 # Is the file whole? Did the root of that fingerprint sign the trust file, the log its newest checkpoint, and trusted
 # keys the entries? Does the checkpoint cover the entries up to its size: in a bundle of the whole log all of them, in
 # order, in others each by its proof (RFC 6962)? It ends with 0 and one line, or otherwise and with what is wrong.
-set -eEuo pipefail; bundle=$(realpath "$1") wanted=${2// /} head=$(printf %064d 0) n=0 tree=()
+set -eEuo pipefail; bundle=$(realpath "$1") wanted=$(tr -d " " <<<"${2,,}") head=$(printf %064d 0) n=0 tree=()
 cd "$(mktemp -d)"; trap 'rm -r "$PWD"' EXIT
 trap 'echo "not verified: it is not in the form of a bundle" >&2' ERR
 die() { echo "not verified: $*" >&2; exit 1; }

@@ -48,6 +48,14 @@ def of_action(made: Maker, **how: Any) -> Lines:
     return made.lines(scope={"action": answered["action"]["id"]}, **how)
 
 
+def of_listed(made: Maker) -> Lines:
+    """The same, with everything revealed by a list of places."""
+    lines = of_action(made)
+    lines[0]["revealed"] = sorted({f"/{name}" for name in ("action", "approval", "approver", "authority", "decision",
+                                   "deferral", "execution", "requester_context")})  # fmt: skip
+    return lines
+
+
 def of_session(made: Maker) -> Lines:
     answered = next(plain for plain in map(json.loads, made.entries) if plain.get("approval"))
     return made.lines(scope={"session": answered["session"]["id"]})
@@ -194,6 +202,7 @@ COURIER: dict[str, tuple[Callable[..., Lines], Does, str]] = {
         of_action, lying("revealed", lambda _: ["/action/parameters"]), "manifest",
     ),
     "less disclosed than the first line says": (of_action, hidden, "disclosure_missing"),
+    "less disclosed than the list in the first line says": (of_listed, hidden, "disclosure_missing"),
     "a disclosure of another receipt": (of_action, moved, "disclosure_mismatch"),
     "the proof of another index": (of_action, swap_proofs, "bad_inclusion"),
     "the proof of another size": (of_action, of_another_size, "bad_inclusion"),

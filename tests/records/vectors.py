@@ -166,11 +166,10 @@ class Vector:
             verify_context(session, (each for each in receipts if each.session and each.session.id == session), chain)
         return sum(map(len, shown))
 
-    def resigned(self, plains: list[Plain], start: int = 0) -> list[bytes]:
+    def resigned(self, plains: list[Plain], start: int = 0, *, as_it_is: bool = False) -> list[bytes]:
         """Return the log of these receipts: honest before `start`, and from there placed and signed anew.
 
-        A receipt is placed only behind the first: what was changed in that one's places stays. `completes` follows the
-        receipt that it names.
+        `completes` follows the receipt that it names. as_it_is: the first keeps the places that it has.
         """
         entries = self.log[:start]
         heads = {
@@ -182,8 +181,8 @@ class Vector:
         moved: dict[str, str] = {}
         for seq, original in enumerate(plains[start:], start + 1):
             plain = copy.deepcopy(original)
-            if seq > start + 1:
-                plain["log"] = {**plain["log"], "seq": seq, "prev": bytes_digest(entries[-1])}
+            if seq > start + 1 or not as_it_is:
+                plain["log"] |= {"seq": seq, "prev": bytes_digest(entries[-1]) if entries else ZERO}
                 if "session" in plain:
                     count, head = heads.get(plain["session"]["id"], (0, ZERO))
                     plain["session"] |= {"seq": count + 1, "prev": head}

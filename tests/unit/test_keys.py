@@ -247,7 +247,10 @@ def test_what_a_revoked_key_signed_counts_up_to_its_place_and_no_further(home):
     assert done.lost == 0
     audit(home.folder)
 
-    lost = revoke_key(home.folder, rotation.retired, at=2**50, upto=seq - 2)
+    with pytest.raises(IntegrityError, match=rf"signed 2 entries .* --upto {seq}, or say --lose 2"):
+        revoke_key(home.folder, rotation.retired, at=2**50, upto=seq - 2)
+    audit(home.folder)
+    lost = revoke_key(home.folder, rotation.retired, at=2**50, upto=seq - 2, lose=2)
     assert lost.lost == 2
     with pytest.raises(VerificationError, match="key_revoked"):
         audit(home.folder)

@@ -177,6 +177,7 @@ def show_records(out: Terminal, receipts: list[View]) -> None:
                 ("new key", f"{key['key_id']} ({key['algorithm']})" if key else ""),
                 *_authority(item["authority"]),
                 *_approver(item["approver"]),
+                *_erasure(item["erasure"], item["approval"]),
                 ("separation", _separation(item["separation"])),
             ]
         )
@@ -189,6 +190,16 @@ def _authority(part: View | None) -> list[tuple[str, str]]:
     return [
         ("authority", brief(f"of {part['subject']}: {part['before']} → {part['after']}, epoch {part['epoch']}", 200)),
         ("by", brief(part["by"] or "(withheld)", 120)),
+        ("because", brief(part["reason"] or "(withheld)", 480)),
+    ]
+
+
+def _erasure(part: View | None, said: list[View]) -> list[tuple[str, str]]:
+    if part is None:
+        return []
+    return [
+        ("erasure", f"of {part['subject']}: {part['state']}"),
+        ("by", brief(", ".join(item["approver"] or item["approver_id"] for item in said), 200)),
         ("because", brief(part["reason"] or "(withheld)", 480)),
     ]
 

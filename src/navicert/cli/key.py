@@ -133,8 +133,8 @@ def publish(to: Path | None, home: str | None, as_json: bool) -> int:
     else:
         out.say(f"{out.mark('ok')} wrote {shown_path(to)}")
     out.say()
-    out.fields([("fingerprint", found.fingerprint)])
     out.text("Give the file to whoever verifies, and the fingerprint by another way: on paper, by telephone.")
+    out.fields([("fingerprint", found.fingerprint)])
     return FINE
 
 
@@ -196,11 +196,19 @@ def move(to: Path, encrypt: bool, home: str | None, as_json: bool) -> int:
     type=click.IntRange(0),
     help="Entries that count still (default: what witnesses had confirmed before TIME).",
 )
+@click.option("--lose", default=0, type=click.IntRange(0), metavar="N", help="Entries behind it that you give up.")
 @click.option("--reason", default="", help="Stands in the trust file, for everybody to read; printable ASCII.")
 @root_option
 @common
 def revoke(
-    key_id: str, since: str, upto: int | None, reason: str, root_file: Path | None, home: str | None, as_json: bool
+    key_id: str,
+    since: str,
+    upto: int | None,
+    lose: int,
+    reason: str,
+    root_file: Path | None,
+    home: str | None,
+    as_json: bool,
 ) -> int:
     """Have the root state that a key was stolen: what it signed counts up to place SIZE of the log, and no further."""
     from navicert.keys import revoke_key, witnessed_before
@@ -214,7 +222,7 @@ def revoke(
         )
     if not (reason.isascii() and reason.isprintable()):
         raise Misused(f"--reason: `{reason}` is not printable ASCII, which is what a trust file holds")
-    done = revoke_key(place.folder, key_id, at=at, upto=upto, reason=reason, root=_root(root_file))
+    done = revoke_key(place.folder, key_id, at=at, upto=upto, reason=reason, root=_root(root_file), lose=lose)
     if as_json:
         emit(
             {

@@ -10,6 +10,7 @@ import click
 from navicert.cli.faults import FINE, Misused
 from navicert.cli.home import common, home_of, shown_path
 from navicert.cli.terminal import Terminal, emit
+from navicert.model.errors import IntegrityError
 
 
 @click.group()
@@ -55,6 +56,10 @@ def checkpoint(home: str | None, as_json: bool) -> int:
         out.say(line)
     out.say()
     behind = entries - size
+    if behind < 0:
+        raise IntegrityError(
+            f"{place.store}: the checkpoint covers {size} entries, and the store holds {entries}: it was cut"
+        )
     out.fields(
         [
             ("covers", f"{size} of {entries} entries" + (f"; {behind} came since" if behind else "")),
@@ -172,7 +177,7 @@ def restore(reason: str, by: str | None, known: Path | None, home: str | None, a
                 "seq": done.seq,
                 "known": done.known,
                 "kept": done.kept,
-                "lost": done.lost,
+                "lost": list(done.lost),
             }
         )
         return FINE
@@ -180,12 +185,16 @@ def restore(reason: str, by: str | None, known: Path | None, home: str | None, a
     out.say(f"{out.mark('ok')} the log goes on as epoch {done.epoch}")
     out.fields(
         [
-            ("lost", f"{done.lost} entries; that is on record"),
+            ("lost", f"{_between(*done.lost)} entries; how many there were is on record"),
             ("record", f"entry {done.seq} of the log"),
             ("checkpoints", f"from now on of `{done.origin}`: tell whoever runs a witness"),
         ]
     )
     return FINE
+
+
+def _between(least: int, most: int) -> str:
+    return str(most) if least >= most else f"between {least} and {most}"
 
 
 def _fresh(path: Path) -> None:

@@ -14,7 +14,7 @@ from navicert.asking.words import value_text
 from navicert.core.digest import bytes_digest
 from navicert.model.errors import IntegrityError
 from navicert.model.labels import Labels
-from navicert.verification.disclosed import EFFECTIVE, EVALUATED, HUMAN, OUTPUT, PARAMETERS, REASON, plain
+from navicert.verification.disclosed import EFFECTIVE, ERASURE, EVALUATED, HUMAN, OUTPUT, PARAMETERS, REASON, plain
 
 if TYPE_CHECKING:
     from navicert.adapters.store.archive import Archive
@@ -65,6 +65,7 @@ def view_of(receipt: Receipt, sha256: str, hidden: dict[str, Any], withheld: str
         "revalidation": msgspec.to_builtins(receipt.revalidation),
         "authority": _authority(receipt.authority, hidden) if receipt.authority else None,
         "approver": _approver(receipt.approver, hidden) if receipt.approver else None,
+        "erasure": msgspec.to_builtins(receipt.erasure) | {"reason": hidden.get(ERASURE)} if receipt.erasure else None,
         "execution": _execution(receipt.execution, hidden) if receipt.execution else None,
         "completes": receipt.completes,
         "key": msgspec.to_builtins(receipt.key),
@@ -147,7 +148,7 @@ def _approval(part: ApprovalPart, index: int, hidden: dict[str, Any]) -> View:
         "at": part.at,
         "key_id": part.key_id,
         "digest": statement.get("question", {}).get("digest"),
-        "reason": statement.get("reason"),
+        "reason": statement.get("reason") if "question" in statement else None,  # of an erasure: the record's own
         "value": statement.get("value"),
     }
 

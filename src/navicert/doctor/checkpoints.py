@@ -111,7 +111,10 @@ def witness_check(home: Home, config: Config) -> Iterator[Finding]:
     elif counted and home.store.exists():
         with Archive(home.store) as archive:
             found, entries = archive.checkpoint(cosigned=True), archive.head()[0]
-        if found is not None:
+        if found is not None and found.size > entries:
+            what = f"a quorum has cosigned {found.size} entries, and the store holds {entries}: it was cut"
+            yield Finding("witness", "error", what, at, "find out what happened before anything is written")
+        elif found is not None:
             yield Finding("witness", "ok", f"a quorum has cosigned {found.size} of {entries} entries", at)
         else:
             yield Finding("witness", "warning", "no quorum has cosigned anything yet", at, "see whether they answer")

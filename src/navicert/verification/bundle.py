@@ -310,10 +310,9 @@ class _Reading:
         revealed = self.manifest.revealed
         self._disclosed += len(disclosed)
         self._undisclosed += len(missing)
-        if revealed == _ALL:
-            if missing:
-                self._missing[subject_of(receipt)] = seq
-        elif any(not _within(pointer, revealed) for pointer in disclosed):
+        if any(revealed == _ALL or _within(pointer, revealed) for pointer in missing):
+            self._missing[subject_of(receipt)] = seq
+        if revealed != _ALL and any(not _within(pointer, revealed) for pointer in disclosed):
             raise VerificationError("manifest", f"entry {seq}: it discloses more than the first line says")
         return disclosed
 

@@ -27,6 +27,7 @@ class FileAnchor:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.name = str(path)
 
     def last(self) -> str | None:
         """Return the newest note, None where there is none yet; raises `Unavailable` where it cannot be read."""

@@ -30,6 +30,17 @@ def epoch_of(connection: sqlite3.Connection) -> int:
     return 1 + int(restored)
 
 
+def anchored(connection: sqlite3.Connection) -> str | None:
+    """Return the anchor that this store has written to, None where it has written to none."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'anchor'").fetchone()
+    return row[0] if row else None
+
+
+def note_anchor(writer: sqlite3.Connection, name: str) -> None:
+    """Take note of the anchor that was written to."""
+    writer.execute("INSERT OR REPLACE INTO meta VALUES ('anchor', ?)", (name,))
+
+
 def newest(connection: sqlite3.Connection, *, cosigned: bool = False, before: int | None = None) -> Inscribed | None:
     """Return the newest checkpoint, None where there is none. before: made before this time, in microseconds."""
     row = connection.execute(

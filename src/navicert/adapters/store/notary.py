@@ -12,14 +12,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Condition, Event, Thread
 from time import monotonic
 from typing import Final, NamedTuple
 
-from navicert.adapters.store.checkpoints import Inscribed, Moved, epoch_of, inscribe, newest
+from navicert.adapters.store.checkpoints import Inscribed, Moved, anchored, epoch_of, inscribe, newest, note_anchor
 from navicert.adapters.store.readonly import open_readonly, reading
 from navicert.adapters.store.sqlite import SqliteJournal
 from navicert.adapters.store.tree import GrowingTree, StoredTree
@@ -42,6 +43,8 @@ from navicert.tlog.tree import consistency_proof
 EVERY_S: Final = 1.0
 AT_MOST: Final = 256
 ROUND_S: Final = 5.0
+FIRST_S: Final = 1.0
+"""How long a start waits for witnesses that know better; one that is away holds nobody up for longer."""
 LATEST_S: Final = 30.0
 _ATTEMPTS: Final = 16
 _log: Final = logging.getLogger("navicert")
@@ -68,13 +71,18 @@ class Ledger:
     def examine(self, anchor: Anchor | None) -> Inscribed | None:
         """Return the store's newest checkpoint, once the log holds that, and what the anchor knows.
 
-        Raises `IntegrityError` where it does not.
+        Raises `IntegrityError` where it does not, or where the anchor that this store has written to is empty.
         """
         with reading(self.path):
             found = newest(self.connection)
             if found is not None:
                 self.holds(found.note, "the last checkpoint of the store")
             note = anchor.last() if anchor is not None else None
+            if anchor is not None and note is None and anchored(self.connection) == anchor.name:
+                raise IntegrityError(
+                    f"{anchor.name}: the anchor is empty or gone, and this store has written to it; put it back, or"
+                    " name another file as `anchor`"
+                )
             if note is not None and (found is None or note != found.note):
                 self.holds(note, "the anchor")
         return found
@@ -119,12 +127,14 @@ class Notary:
         self._known: Inscribed | None = None
         self._head = self._size = self._cosigned = 0
         self._since: float | None = None
-        self._anchored = 0.0
+        self._anchored_at, self._anchored_size = 0.0, 0
         self._bell, self._round = Event(), Event()
         self._hurried = self._closing = False
         self._change = Condition()
         self._said: dict[str, str] = {}
         self._busy: set[str] = set()
+        self._refused: IntegrityError | None = None
+        self._asked = Event()
         self._threads = [Thread(target=self._run, name="navicert-notary", daemon=True)]
         if outside.witnesses and outside.quorum:
             self._threads.append(Thread(target=self._rounds, name="navicert-witnesses", daemon=True))
@@ -140,9 +150,13 @@ class Notary:
         self._journal.attach(self)
         for thread in self._threads:
             thread.start()
+        self._round.set()
+        if len(self._threads) > 1:  # before anything is appended to a log that a witness knows otherwise
+            self._asked.wait(FIRST_S)
+        if self._refused is not None:
+            raise self._refused
         if self._head > self._size:
             self.stir(self._head)
-        self._round.set()
 
     def stir(self, head: int) -> None:
         """The log has grown up to place `head`."""
@@ -165,7 +179,10 @@ class Notary:
             while self._cosigned < seq:
                 left = end - monotonic()
                 if left <= 0 or self._closing:
-                    raise Unavailable(f"no quorum of witnesses has confirmed entry {seq} in time")
+                    why = self._said.get("witness", "")
+                    raise Unavailable(
+                        f"no quorum of witnesses has confirmed entry {seq} in time" + (why and f": {why}")
+                    )
                 self._change.wait(left)
 
     def close(self) -> None:
@@ -189,6 +206,7 @@ class Notary:
             try:
                 if self._head > self._size:
                     self._make()
+                self._hand_on()
             except IntegrityError as error:
                 self._journal.refuse(error)
                 self._say("checkpoint", str(error))
@@ -234,22 +252,42 @@ class Notary:
                 continue
             self._tree.tiles.clear()
             self._known, self._size = made, head
-            self._publish(note)
+            self._round.set()
             return
         raise Unavailable("other processes make checkpoints all the time")
 
-    def _publish(self, note: str) -> None:
-        """Hand a checkpoint on: to the anchor at most once a second, to the witnesses whenever they are ready."""
-        anchor = self._outside.anchor
-        if anchor is not None and (self._closing or monotonic() - self._anchored >= EVERY_S):
-            try:
-                anchor.append(note, self._compare)
-            except Unavailable as error:
-                self._say("anchor", str(error))
-            else:
-                self._anchored = monotonic()
-                self._said.pop("anchor", None)
-        self._round.set()
+    def _hand_on(self) -> None:
+        """Add the newest checkpoint to the anchor, at most once a second, whichever process has made it."""
+        anchor, known = self._outside.anchor, self._known
+        if anchor is None or known is None or known.size <= self._anchored_size:
+            return
+        if not self._closing and monotonic() - self._anchored_at < EVERY_S:
+            self._since = self._since or monotonic()  # again in a second, if nothing else comes
+            return
+        try:
+            with suppress(Moved):  # another process was faster, and has added a newer one
+                anchor.append(known.note, self._follows(known))
+        except Unavailable as error:
+            self._say("anchor", str(error))
+            return
+        self._anchored_at, self._anchored_size = monotonic(), known.size
+        self._said.pop("anchor", None)
+        if anchored(self._connection) != anchor.name:
+            self._journal.alone(lambda writer: note_anchor(writer, anchor.name))
+
+    def _follows(self, made: Inscribed) -> Callable[[str | None], None]:
+        """Return a check of the anchor's newest note: the log holds it (`IntegrityError`), and it is older (`Moved`)."""
+
+        def check(note: str | None) -> None:
+            if note is None:
+                return
+            with reading(self._path):
+                self._ledger.holds(note, "the anchor")
+            said = parse_checkpoint(parse_note(note).text)
+            if said.origin == epoch_origin(self._origin, made.epoch) and said.size > made.size:
+                raise Moved
+
+        return check
 
     def _adopt(self) -> None:
         """Go on from the newest checkpoint in the store, once the log holds what it says."""
@@ -263,12 +301,6 @@ class Notary:
                 self._cosigned = max(self._cosigned, confirmed.size)
             self._change.notify_all()
 
-    def _compare(self, note: str | None) -> None:
-        """Raise `IntegrityError` where the anchor knows something of this log that the store does not hold."""
-        if note is not None:
-            with reading(self._path):
-                self._ledger.holds(note, "the anchor")
-
     # witnesses
 
     def _rounds(self) -> None:
@@ -280,12 +312,15 @@ class Notary:
             try:
                 met = self._ask_round()
             except IntegrityError as error:
+                self._refused = error
                 self._journal.refuse(error)
                 self._say("witness", str(error))
+                self._asked.set()
                 return
             except Exception as error:  # noqa: BLE001 - said, and tried again: nothing is permitted by it
                 self._say("witness", str(error))
                 met = False
+            self._asked.set()
             if closing:
                 return
             if met:
@@ -302,7 +337,8 @@ class Notary:
             with reading(self._path):
                 found = newest(connection)
                 epoch = epoch_of(connection)
-            if found is None or found.epoch != epoch or found.size <= self._cosigned:
+            first = not self._asked.is_set()  # even what was cosigned is shown again: somebody may know more by now
+            if found is None or found.epoch != epoch or (found.size <= self._cosigned and not first):
                 return True  # after a restore the first checkpoint of the new epoch comes at once
             answers: SimpleQueue[tuple[str, ...] | NavicertError] = SimpleQueue()
             free = [item for item in self._outside.witnesses if item.url not in self._busy]
@@ -367,7 +403,8 @@ class Notary:
                         raise IntegrityError(
                             f"{self._path}: the witness {witness.url} has cosigned {other.size} entries of this log,"
                             f" and the store has a checkpoint of {found.size}: it was cut, or restored from a backup;"
-                            " put the newer store back, or run `navicert log restore`"
+                            " put the newer store back, or run `navicert log restore --checkpoint FILE` with the"
+                            " checkpoint that the witness keeps"
                         ) from None
                     if other.size > found.size:
                         raise Unavailable(f"{witness.url}: it has cosigned a newer checkpoint already") from None
@@ -383,7 +420,15 @@ class Notary:
             self._change.notify_all()
         self._said.pop("witness", None)
         if self._outside.anchor is not None:
-            self._outside.anchor.append(found.note, lambda _: None)
+            with suppress(Moved, Unavailable):  # the bare one was, or will be, there
+                self._outside.anchor.append(found.note, self._newer(found))
+
+    def _newer(self, made: Inscribed) -> Callable[[str | None], None]:
+        def check(note: str | None) -> None:
+            if note is not None and parse_checkpoint(parse_note(note).text).size > made.size:
+                raise Moved
+
+        return check
 
     def _say(self, part: str, text: str) -> None:
         if self._said.get(part) != text:
