@@ -276,7 +276,7 @@ class Notary:
             self._journal.alone(lambda writer: note_anchor(writer, anchor.name))
 
     def _follows(self, made: Inscribed) -> Callable[[str | None], None]:
-        """Return a check of the anchor's newest note: the log holds it (`IntegrityError`), and it is older (`Moved`)."""
+        """Return a check of the anchor's newest note: the log holds it (`IntegrityError`); it is older (`Moved`)."""
 
         def check(note: str | None) -> None:
             if note is None:
