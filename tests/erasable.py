@@ -1,13 +1,24 @@
-"""A home of which somebody can be erased: Ana and Zoe have had sessions, and five people may answer."""
+"""A home of which somebody can be erased: Ana and Zoe have had sessions, and five people may answer.
+
+As a program it is the second person, and dies on the way: `python erasable.py FOLDER STEP WHEN`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import navicert
-from navicert.adapters.sign.file_key import FileKey, new_key
+from navicert import erasing
+from navicert.adapters.disclose.subject_keys import SubjectKeys
+from navicert.adapters.sign.file_key import FileKey, load_key, new_key, save_key
+from navicert.adapters.store.sqlite import SqliteJournal
 from navicert.assemble import Assembled, Home, make_home, open_home
 from navicert.audit import open_archive
 from navicert.core.seal import b64
@@ -30,13 +41,21 @@ SECRET = "what only ana said"
 
 
 class Erasable:
-    """The home, and the keys of people by name."""
+    """The home, and the keys of people by name; made at the first time."""
 
     def __init__(self, folder: Path) -> None:
-        self.home: Home = make_home(folder / ".navicert", origin="tests", service="tests", policy=POLICY)
+        self.folder = folder
+        self.home = Home(folder / ".navicert")
+        self.keys: dict[str, FileKey] = {}
+        if self.home.config.exists():
+            self.keys = {name: load_key(folder / f"{name}.pem") for name in NAMES}
+            return
+        self.home = make_home(folder / ".navicert", origin="tests", service="tests", policy=POLICY)
         text = self.home.config.read_text(encoding="utf-8") + "in_band_s: 0\n"
         self.home.config.write_text(text, encoding="utf-8")
-        self.keys: dict[str, FileKey] = {name: new_key("Ed25519") for name in NAMES}
+        for name in NAMES:
+            self.keys[name] = new_key("Ed25519")
+            save_key(self.keys[name], folder / f"{name}.pem")
         with self.open() as opened:
             for name, key in self.keys.items():
                 opened.engine.enrol(
@@ -99,3 +118,39 @@ class Erasable:
 
 def _read(path: str) -> str:
     return f"the text of {path}"
+
+
+STEPS = ("key aside", "record", "key destroyed", "contexts", "row")
+WHENS = ("before", "after")
+
+
+@contextmanager
+def broken(step: str, when: str, fail: Callable[[], None]) -> Iterator[None]:
+    """Have one step of an erasure fail before it does anything, or after it has done all."""
+    place, name = {
+        "key aside": (SubjectKeys, "set_aside"),
+        "record": (erasing, "_write"),
+        "key destroyed": (SubjectKeys, "destroy"),
+        "contexts": (erasing, "erase"),
+        "row": (SqliteJournal, "enqueue"),
+    }[step]
+    real = getattr(place, name)
+
+    def breaks(*args: Any, **how: Any) -> Any:
+        if step == "row" and not any(item.value is None and item.key[:8] == "erasure/" for item in args[1].writes):
+            return real(*args, **how)
+        if when == "before":
+            fail()
+        done = real(*args, **how)
+        if step == "row":
+            done.wait(10)
+        fail()
+        return done
+
+    with patch.object(place, name, breaks):
+        yield
+
+
+if __name__ == "__main__":
+    with broken(sys.argv[2], sys.argv[3], lambda: os.kill(os.getpid(), signal.SIGKILL)):
+        Erasable(Path(sys.argv[1])).sign("cho")

@@ -28,6 +28,7 @@ from navicert.adapters.store.vault import Vault
 from navicert.core.canonical import state_bytes
 from navicert.core.draft import Scribe, record_draft
 from navicert.core.seal import b64, commit_to, disclosure, plain_disclosure, unb64
+from navicert.core.shared import APPROVERS
 from navicert.core.signature import PublicKey
 from navicert.core.times import rfc3339
 from navicert.model.commit import Commit, Draft, RowRead, RowWrite
@@ -35,6 +36,7 @@ from navicert.model.context import SessionContext
 from navicert.model.errors import IdentityError, IntegrityError, NavicertError, Unavailable
 from navicert.model.receipt import ApprovalPart, ErasurePart
 from navicert.model.shared import Erasing
+from navicert.model.suspension import Approvers
 from navicert.ports import Conflict, Signer
 from navicert.verification.disclosed import ERASURE, name_at, read_disclosure, statement_at
 from navicert.verification.erasures import ERASED, HOLD, OPEN_US, RELEASE, ErasureStatement, read_statement
@@ -160,7 +162,8 @@ def decide(opened: Assembled, seen: Subject, state: str, reason: str, by: str, s
         refused = refusal(subject, state, by)
         if refused:
             raise IdentityError(refused)
-        _check_enrolled(opened, by, signer.key_id)
+        enrolled, version = opened.journal.read([APPROVERS]).get(APPROVERS, (Approvers(), 0))
+        _enrolled(enrolled, by, signer.key_id)
         pending = subject.pending if state != HOLD else None
         if pending is None:
             if not reason.strip():
@@ -175,14 +178,14 @@ def decide(opened: Assembled, seen: Subject, state: str, reason: str, by: str, s
             people = [pending, _signed(pending.statement, pending.reason, by, signer, now)]
         for item in people:
             try:
-                _check_enrolled(opened, item.by, item.key_id).verifies(item.statement, unb64(item.signature))
+                _enrolled(enrolled, item.by, item.key_id).verifies(item.statement, unb64(item.signature))
             except ValueError:
                 raise IdentityError(f"what is kept is not what `{item.by}` has signed; ask anew") from None
         draft = _draft(opened, people, now)
         if state == ERASED:
-            _erase(opened, subject, draft, people[0])
+            _erase(opened, subject, draft, people[0], RowRead(key=APPROVERS, expected=version))
         else:
-            _write(opened, subject, None, draft)
+            _write(opened, subject, None, draft, (RowRead(key=APPROVERS, expected=version),))
     return Decided(state, subject, tuple(item.by for item in people))
 
 
@@ -225,7 +228,7 @@ def destroy_returned(opened: Assembled) -> list[str]:
     return found
 
 
-def _erase(opened: Assembled, subject: Subject, draft: Draft, request: Erasing) -> None:
+def _erase(opened: Assembled, subject: Subject, draft: Draft, request: Erasing, people: RowRead) -> None:
     journal, keys = opened.journal, opened.keys
     rows = journal.read([f"session/{item}" for item in subject.sessions])
     busy = next(filter(None, (_busy(context, opened.engine.now()) for context, _ in rows.values())), "")
@@ -234,7 +237,8 @@ def _erase(opened: Assembled, subject: Subject, draft: Draft, request: Erasing) 
     keys.set_aside(subject.pseudonym)
     try:
         row = msgspec.structs.replace(request, sessions=subject.sessions)
-        _write(opened, subject, row, draft, tuple(RowRead(key=key, expected=row[1]) for key, row in rows.items()))
+        reads = (people, *(RowRead(key=key, expected=version) for key, (_, version) in rows.items()))
+        _write(opened, subject, row, draft, reads)
     except NavicertError:
         journal.flush(WAIT_S)  # whatever became of it, it is decided now
         if subject.pseudonym not in finish_erasures(journal, keys):
@@ -310,8 +314,8 @@ def _draft(opened: Assembled, people: list[Erasing], now: int) -> Draft:
     return Draft(receipt=receipt, disclosures=tuple(items), subject=approval[0].approver)
 
 
-def _check_enrolled(opened: Assembled, name: str, key_id: str) -> PublicKey:
-    for person in opened.engine.approvers().people:
+def _enrolled(approvers: Approvers, name: str, key_id: str) -> PublicKey:
+    for person in approvers.people:
         if (person.name, person.key_id, person.until) == (name, key_id, None):
             return PublicKey(person.algorithm, unb64(person.public))
     raise IdentityError(f"`{name}` is not enrolled with this key; see `navicert approver list`")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from itertools import product
@@ -128,14 +129,12 @@ def test_whoever_opens_the_home_meanwhile_undoes_nothing(it):
 def test_where_a_reader_holds_the_old_pages_it_says_so_and_is_finished_later(it, monkeypatch):
     monkeypatch.setattr("navicert.adapters.store.sqlite.BUSY_S", 0.3)
     sealed = it.sealed()
-    with navicert.open(it.home.folder) as guard:
-        it.act("zoe", guard=guard)
-        reader = guard._assembled.journal._reader._connection
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM row").fetchone()
-        with pytest.raises(Unavailable, match=r"stands in the log.*navicert erase finish"):
-            it.sign("cho")
-        reader.execute("COMMIT")
+    reader = sqlite3.connect(it.home.store, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM row").fetchone()
+    with pytest.raises(Unavailable, match=r"stands in the log.*navicert erase finish"):
+        it.sign("cho")
+    reader.close()
     assert not it.key_file().exists()
     with it.open():
         pass

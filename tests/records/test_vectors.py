@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 
 import pytest
 
 from navicert.model.errors import VerificationError
+from navicert.verification.bundle import verify_bundle
 from navicert.verification.log import verify_log
-from records.vectors import SETS, VECTORS, digests, listed, script, vector
+from records.vectors import SETS, VECTORS, bundle_script, digests, listed, script, vector
 
 
 def test_no_file_of_a_vector_was_changed_or_taken_away():
@@ -49,6 +51,42 @@ def test_a_changed_log_of_any_version_is_refused_for_the_reason_that_is_written_
             verify_log([*one.log[: case["keep"]], *(text.encode() for text in case["then"])], one.trust)
         assert (case["name"], refused.value.code) == (case["name"], case["code"])
     assert cases
+
+
+BUNDLES = sorted(path.parent.name for path in VECTORS.glob("*/whole.jsonl"))
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_bundles_of_any_version_verify(name):
+    folder, expect = VECTORS / name, json.loads((VECTORS / name / "expect.json").read_bytes())
+    root = expect.pop("root")
+    for file, report in expect.items():
+        found = verify_bundle(BytesIO((folder / file).read_bytes()), root=root)
+        shown = {part: getattr(found, part) for part in report.keys() - {"entries", "open"}}
+        opened = [item.name for item in found.open]
+        assert {**shown, "entries": found.manifest.entries, "open": opened} == report
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_changed_bundles_of_any_version_are_refused_for_the_reason_that_is_written_down(name):
+    folder, root = VECTORS / name, json.loads((VECTORS / name / "expect.json").read_bytes())["root"]
+    cases = [json.loads(line) for line in (folder / "tampered.jsonl").read_bytes().splitlines()]
+    for case in cases:
+        data = bundle_script().changed((folder / case["file"]).read_bytes(), case)
+        with pytest.raises(VerificationError) as refused:
+            verify_bundle(BytesIO(data), root=root)
+        assert (case["name"], refused.value.code) == (case["name"], case["code"])
+    assert cases
+
+
+def test_the_generator_of_bundles_makes_what_is_there(tmp_path):
+    """From the sets of logs, which do not change; the report of a later version may say more."""
+    (tmp_path / "SHA256SUMS").touch()
+    for name in ("log-ed25519", "log-es256"):
+        (tmp_path / name).symlink_to(VECTORS / name)
+    made = bundle_script().make(tmp_path, "bundles")
+    for file in ("whole.jsonl", "action.jsonl"):
+        assert (made / file).read_bytes() == (VECTORS / "bundles" / file).read_bytes()
 
 
 def test_the_vectors_hold_both_algorithms_every_verdict_and_every_way_of_waiting():

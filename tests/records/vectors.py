@@ -38,15 +38,20 @@ SETS = sorted(path.parent.name for path in VECTORS.glob("*/log.jsonl"))
 
 
 @cache
-def script() -> ModuleType:
-    """Return `scripts/make_vectors.py` as a module."""
-    spec = importlib.util.spec_from_file_location("make_vectors", ROOT / "scripts" / "make_vectors.py")
+def script(name: str = "make_vectors") -> ModuleType:
+    """Return a program of `scripts` as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def bundle_script() -> ModuleType:
+    script()  # which it imports
+    return script("make_bundle_vectors")
 
 
 @dataclass(frozen=True)

@@ -119,8 +119,8 @@ def _record(item: View) -> tuple[str, str]:
         return part["name"] or part["approver_id"], f"{what}, key {part['key_id']}"
     if item["erasure"] is not None:
         by = ", ".join(part["approver"] or part["approver_id"] for part in item["approval"])
-        what = f"of {item['erasure']['subject']} by {by}: {item['erasure']['reason'] or '(withheld)'}"
-        return item["erasure"]["state"], what
+        part = item["erasure"]
+        return part["state"], f"by {by}: {part['reason'] or '(withheld)'}, of {part['subject']}"
     return "", f"separation: {item['separation']}" if item["separation"] else ""
 
 

@@ -74,6 +74,7 @@ def verify(package: Path | None, trust: Path | None, root: str | None, home: str
             ("open", ", ".join(item.action_id for item in found.log.open)),
             ("waiting", ", ".join(item.action_id for item in found.log.waiting)),
             ("purged", ", ".join(found.purged)),
+            ("erased", f"{found.erased} values, by records in the log" if found.erased else ""),
             ("checkpoint", f"covers {found.covered.size} entries" if found.covered.size else "none"),
             ("anchor", f"knows {found.covered.anchored} entries" if found.covered.anchored is not None else "none"),
             ("witnesses", ", ".join(found.covered.by)),

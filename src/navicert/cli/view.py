@@ -14,7 +14,17 @@ from navicert.asking.words import value_text
 from navicert.core.digest import bytes_digest
 from navicert.model.errors import IntegrityError
 from navicert.model.labels import Labels
-from navicert.verification.disclosed import EFFECTIVE, ERASURE, EVALUATED, HUMAN, OUTPUT, PARAMETERS, REASON, plain
+from navicert.verification.disclosed import (
+    EFFECTIVE,
+    ERASURE,
+    EVALUATED,
+    HUMAN,
+    OUTPUT,
+    PARAMETERS,
+    REASON,
+    RESTORE,
+    plain,
+)
 
 if TYPE_CHECKING:
     from navicert.adapters.store.archive import Archive
@@ -66,6 +76,8 @@ def view_of(receipt: Receipt, sha256: str, hidden: dict[str, Any], withheld: str
         "authority": _authority(receipt.authority, hidden) if receipt.authority else None,
         "approver": _approver(receipt.approver, hidden) if receipt.approver else None,
         "erasure": msgspec.to_builtins(receipt.erasure) | {"reason": hidden.get(ERASURE)} if receipt.erasure else None,
+        "restore": msgspec.to_builtins(receipt.restore) | {"reason": hidden.get(RESTORE)} if receipt.restore else None,
+        "prune": msgspec.to_builtins(receipt.prune),
         "execution": _execution(receipt.execution, hidden) if receipt.execution else None,
         "completes": receipt.completes,
         "key": msgspec.to_builtins(receipt.key),

@@ -63,6 +63,8 @@ class Erasures:
             return
         # 1. As many different people as it takes, with keys of their own that are in force, and not the subject.
         people.check(receipt, place)
+        if any(people.ended(item) for item in said):
+            raise VerificationError("erasure_refused", f"{place}: one of the keys had ended by then")
         if any(item.answer != "approve" or item.role != "approver" for item in said):
             raise VerificationError("erasure_refused", f"{place}: somebody did not agree")
         count = min(len({item.approver for item in said}), len({item.key_id for item in said}))

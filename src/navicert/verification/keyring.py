@@ -36,7 +36,7 @@ def _loaded(algorithm: str, public: bytes) -> PublicKey:
 
 
 class _Key:
-    __slots__ = ("algorithm", "last", "public", "since", "until")
+    __slots__ = ("algorithm", "begins", "last", "public", "since", "until")
 
     def __init__(self, named: str, algorithm: str, public: str, since: str | None, until: str | None) -> None:
         try:
@@ -50,6 +50,7 @@ class _Key:
         if key_id(algorithm, raw) != named:
             raise VerificationError("bad_key", f"key {named}: its id is not the digest of its public part")
         self.algorithm = algorithm
+        self.begins = since or ""
         self.last = _EVER
 
 
@@ -101,20 +102,31 @@ class Keyring:
             raise VerificationError("bad_signature", f"{place}: {error}") from None
         self.signers[named] = None
 
-    def hand_over(self, record: Receipt, place: str) -> KeyPart:
-        """Believe the new key of a `key` record that was checked, in the place of the one that signed it."""
+    def hand_over(self, record: Receipt, place: str) -> tuple[KeyPart, tuple[str, ...]]:
+        """Believe the new key of a `key` record that was checked, in the place of the one that signed it.
+
+        Returns it, and the ids of those that ended with this.
+        """
         key, signer = record.key, record.signature.key_id
         if key is None:
             raise VerificationError("schema", f"{place}: it is no record of a key")
         certified = _Key(key.key_id, key.algorithm, key.public, None, None)
         if key.key_id in self.signers:
             raise VerificationError("key_retired", f"{place}: it certifies {key.key_id}, which signed before")
-        ended = [signer] if signer in self._keys else self.signers  # where the log's own key certifies: all that signed
+        # where the log's own key certifies: all that signed, or may have
+        ended = (
+            (signer,)
+            if signer in self._keys
+            else tuple(
+                name
+                for name, each in self._keys.items()
+                if name != key.key_id and (name in self.signers or each.begins < record.at)
+            )
+        )
         for name in ended:
-            if name in self._keys:
-                self._keys[name].last = min(self._keys[name].last, record.log.seq)
-        self._keys.setdefault(key.key_id, certified)
-        return key
+            self._keys[name].last = min(self._keys[name].last, record.log.seq)
+        self._keys.setdefault(key.key_id, certified).last = _EVER
+        return key, ended
 
 
 def believed(trust: Trust) -> Trust:
@@ -149,7 +161,8 @@ def certified(trust: Trust, records: Iterable[bytes]) -> tuple[TrustedKey, ...]:
     its place; raises `VerificationError` for one that does not verify.
     """
     keyring = Keyring(trust)
-    keys = {key.key_id: key for key in trust.keys}
+    listed = {key.key_id: key for key in trust.keys}
+    keys = dict(listed)
     for data in records:
         receipt = parsed(data, "a key record of the log")
         place = f"entry {receipt.log.seq}"
@@ -161,11 +174,11 @@ def certified(trust: Trust, records: Iterable[bytes]) -> tuple[TrustedKey, ...]:
             if error.code == "key_revoked":
                 break
             raise
-        key, signer = keyring.hand_over(receipt, place), receipt.signature.key_id
-        for name in [signer] if signer in keys else list(keys):
+        key, ended = keyring.hand_over(receipt, place)
+        for name in ended:
             keys[name] = msgspec.structs.replace(keys[name], until=min(receipt.at, keys[name].until or receipt.at))
-        keys.setdefault(
-            key.key_id, TrustedKey(key_id=key.key_id, algorithm=key.algorithm, public=key.public, since=receipt.at)
+        keys[key.key_id] = listed.get(key.key_id) or TrustedKey(
+            key_id=key.key_id, algorithm=key.algorithm, public=key.public, since=receipt.at
         )
     return tuple(keys.values())
 

@@ -88,6 +88,11 @@ class People:
         """Return the key that an answer was signed with; raises as `check` does."""
         return self._of(item, place).public
 
+    def ended(self, item: ApprovalPart) -> bool:
+        """Tell whether a record before this one ended the key of an answer, whenever it says that it was given."""
+        held = self._keys.get(item.key_id)
+        return held is not None and held.until is not None
+
     def _of(self, item: ApprovalPart, place: str) -> _Key:
         held = self._keys.get(item.key_id)
         if held is None or held.person != item.approver:

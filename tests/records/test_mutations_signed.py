@@ -1,0 +1,80 @@
+"""Mutations by an insider who holds the receipt keys, and signs all that follows anew (R5, attack family E).
+
+What an audit of the log alone can find, it finds, each for its reason. What it cannot is listed here: a log written
+anew, as the detection matrix has it (tests/attacks/test_detection.py), which only a head that somebody kept tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from records.forge import leaves
+from records.mutants import at, form_of, other, put
+from records.signed_anew import Case, named
+from records.vectors import vector
+
+UNTOLD = {
+    # the engine's own account of itself, and when it says that something was
+    "at", "receipt_id", "separation", "action.id", "action.timestamp", "action.surface", "execution.completed_at",
+    # who asked, as far as neither disclosures nor what completes the receipt say it again
+    "requester_context.agent", "requester_context.service", "requester_context.identity", "requester_context.roles",
+    "requester_context.roles.*", "requester_context.scope", "requester_context.scope.*", "revalidation.identity",
+    "approval.*.at",
+    # why, in words: `navicert replay` judges again, and tells
+    "decision.rules", "decision.rules.*", "decision.classification", "decision.reason_code", "decision.shadow.result",
+    "decision.shadow.rules", "decision.shadow.rules.*", "context.level", "context.categories", "context.categories.*",
+    # terms that nothing refers to any more
+    "deferral.reason_code", "deferral.deadline", "deferral.method", "authority.epoch", "approver.until",
+    # how an action ended, as labelled
+    "execution.level", "execution.categories", "execution.categories.*", "execution.error", "execution.settled_by",
+    "execution.released.labels.*",
+    # what was lost or taken out: checkpoints and bundles tell
+    "restore.size", "restore.root", "prune.upto", "prune.entries", "prune.archive",
+}  # fmt: skip
+"""The fields that an insider can change somewhere in a lone log without a trace in it."""
+
+
+def samples() -> list[int]:
+    """Return a place for every kind and verdict, by what completes it, who answered, and how it ended."""
+    one, seen = vector(), {}
+    for place, plain in enumerate(one.plains):
+        follower = Case(one, place, (), None).follower
+        shape = (
+            plain["kind"], plain.get("decision", {}).get("result"), follower.get("kind"), "approval" in follower,
+            plain.get("deferral", {}).get("method"), "session" in plain, frozenset(plain.get("execution", ())),
+            frozenset(plain.get("approver", ())), bool(plain.get("requester_context", {}).get("delegation")),
+        )  # fmt: skip
+        seen[shape] = place
+    return sorted(seen.values())
+
+
+def cases() -> Iterator[Case]:
+    """Every leaf of every sample: as another value in its form, and out of form."""
+    one = vector()
+    for place in samples():
+        plain = one.plains[place]
+        for path in leaves(plain):
+            if path[0] != "signature":  # it is made anew
+                value = at(plain, path)
+                yield Case(one, place, path, other(value))
+                if form_of(value):
+                    yield Case(one, place, path, "x" + value)
+
+
+def test_what_an_insider_changes_is_found_out_as_far_as_anything_tells_it_again(capsys):
+    one, wrong, count, untold = vector(), [], 0, set()
+    for case in cases():
+        count += 1
+        plains = [*one.plains[: case.place], put(case.plain, case.path, case.value), *one.plains[case.place + 1 :]]
+        entries = one.resigned(plains, case.place, as_it_is=True)
+        found = one.audit_code(entries, case.place)
+        if found != case.code():
+            wrong.append((case.place + 1, case.plain["kind"], case.result, named(case.path), case.code(), found))
+        if case.told is None:
+            assert one.code(entries, case.place) is None
+            assert one.code(entries, expect_head=one.head()) == "head_mismatch"
+            untold.add(named(case.path))
+    with capsys.disabled():
+        print(f"\nsigned anew: {count} mutants, {len(untold)} fields untold, {len(wrong)} not for their reason")  # noqa: T201
+    assert wrong == [], wrong
+    assert untold == UNTOLD
