@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import time
 from typing import Final, NamedTuple
@@ -24,7 +25,7 @@ from navicert.config import read_config
 from navicert.core.canonical import state_bytes
 from navicert.core.digest import bytes_digest
 from navicert.core.times import micros
-from navicert.model.errors import IntegrityError, VerificationError
+from navicert.model.errors import IntegrityError, Unavailable, VerificationError
 from navicert.model.receipt import Receipt
 from navicert.model.trust import Trust
 from navicert.model.value import Value
@@ -150,7 +151,8 @@ def audit(
             if erasures.gone(row.subject, row.seq):
                 erased += _audit_erased(archive, row)
             else:
-                disclosures += _audit_disclosures(archive, row, keyed, verifier)
+                with _as_it_was(home, row, log.entries):
+                    disclosures += _audit_disclosures(archive, row, keyed, verifier)
         _audit_carried_out(archive)
         step(f"{disclosures} values" + (f", {erased} erased" if erased else ""))
         contexts, purged = _audit_contexts(archive, (now or int(time() * 1_000_000)) - retention, erasures)
@@ -201,6 +203,19 @@ def _audit_tree(archive: Archive, home: Home, trust: Trust, log: Verified) -> Co
         tail_s=tail_s(by, trust.quorum, log.last_at) if by and log.last_at else None,
         anchored=checkpoints[last][1].size if last else None,
     )
+
+
+@contextmanager
+def _as_it_was(home: Home, row: LogRow, entries: int) -> Iterator[None]:
+    """Keys are no part of the state of the store that is read: tell apart whom somebody erases at this moment."""
+    try:
+        yield
+    except VerificationError as error:
+        with open_archive(home) as now:
+            later = [_RECEIPT.decode(item.data).erasure for item in now.log(after=entries, kind="erasure")]
+        if error.code == "disclosure_missing" and any(part and part.subject == row.subject for part in later):
+            raise Unavailable(f"`{row.subject}` was erased while this was verified; verify again") from None
+        raise
 
 
 def _audit_disclosures(archive: Archive, row: LogRow, keyed: Callable[[str], str], verifier: LogVerifier) -> int:

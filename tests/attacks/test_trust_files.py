@@ -224,7 +224,7 @@ def _copy(home, path):
         source.backup(target)
 
 
-# seen to fail: with the windows of all listed keys closed, the certified one's too
+# seen to fail: with the certified key's window left closed in `certified`; with its `last` left in `hand_over`
 def test_what_is_signed_after_a_loss_verifies_after_the_next_rotation_too(restored, monkeypatch):
     home, _ = restored
     monkeypatch.setattr(keyring, "SKEW_US", 0)  # as if the loss were long ago

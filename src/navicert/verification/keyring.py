@@ -117,11 +117,7 @@ class Keyring:
         ended = (
             (signer,)
             if signer in self._keys
-            else tuple(
-                name
-                for name, each in self._keys.items()
-                if name != key.key_id and (name in self.signers or each.begins < record.at)
-            )
+            else tuple(name for name, each in self._keys.items() if name in self.signers or each.begins < record.at)
         )
         for name in ended:
             self._keys[name].last = min(self._keys[name].last, record.log.seq)

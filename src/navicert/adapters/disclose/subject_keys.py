@@ -22,6 +22,7 @@ from navicert.adapters.secret_file import read_secret, sync_folder, write_secret
 from navicert.model.errors import IntegrityError, Unavailable
 
 _HELD: Final = 4096
+_KEY: Final = ".key"
 _ASIDE: Final = ".erasing"
 
 
@@ -32,6 +33,7 @@ class SubjectKeys:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._base = f"{folder}{os.sep}"
         self._lock = Lock()
         self._held: dict[str, tuple[tuple[int, int], bytes]] = {}
 
@@ -40,20 +42,19 @@ class SubjectKeys:
 
         Raises `Unavailable` while the subject's key is set aside.
         """
-        path = self._path(subject)
-        stamp = _stamp(path)
+        stamp = self._stamp(subject, _KEY)
         if stamp is None:
             with self._lock:
-                self._make(path)
-            stamp = _stamp(path)
+                self._make(self._path(subject))
+            stamp = self._stamp(subject, _KEY)
         if stamp is None:  # set aside at this moment
             raise Unavailable(f"`{subject}` is being erased; try again")
-        return aes_key_wrap(self._key(subject, path, stamp), key)
+        return aes_key_wrap(self._key(subject, _KEY, stamp), key)
 
     def unwrap(self, subject: str, wrapped: bytes) -> bytes:
         """Return the data key; raises `IntegrityError` where the subject's key is gone, or another."""
-        for path in (self._path(subject), self._path(subject).with_suffix(_ASIDE)):
-            stamp = _stamp(path)
+        for suffix in (_KEY, _ASIDE):
+            stamp = self._stamp(subject, suffix)
             if stamp is not None:
                 break
         else:
@@ -61,7 +62,7 @@ class SubjectKeys:
             message = f"the key of subject `{subject}` is not there: it was erased, or lost"
             raise IntegrityError(message)
         try:
-            return aes_key_unwrap(self._key(subject, path, stamp), wrapped)
+            return aes_key_unwrap(self._key(subject, suffix, stamp), wrapped)
         except (InvalidUnwrap, ValueError):  # another key; a part of one, or of what was wrapped
             message = f"the key of subject `{subject}` does not open this disclosure"
             raise IntegrityError(message) from None
@@ -84,15 +85,15 @@ class SubjectKeys:
 
     def set_aside(self, subject: str) -> None:
         """Have nothing more sealed for this subject; what is sealed still opens."""
-        self._rename(self._path(subject), self._path(subject).with_suffix(_ASIDE))
+        self._rename(self._path(subject), self._path(subject, _ASIDE))
 
     def put_back(self, subject: str) -> None:
         """Undo `set_aside`; does nothing where no key is set aside."""
-        self._rename(self._path(subject).with_suffix(_ASIDE), self._path(subject))
+        self._rename(self._path(subject, _ASIDE), self._path(subject))
 
     def destroy(self, subject: str) -> None:
         """Overwrite, truncate and remove the key that is set aside, durably; does nothing where none is."""
-        path = self._path(subject).with_suffix(_ASIDE)
+        path = self._path(subject, _ASIDE)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -106,8 +107,16 @@ class SubjectKeys:
         sync_folder(self._folder)
         self._held.pop(subject, None)
 
-    def _path(self, subject: str) -> Path:
-        return self._folder / f"{subject}.key"
+    def _path(self, subject: str, suffix: str = _KEY) -> Path:
+        return self._folder / f"{subject}{suffix}"
+
+    def _stamp(self, subject: str, suffix: str) -> tuple[int, int] | None:
+        """Return what tells a file from every other that had its name, None where there is none."""
+        try:
+            found = os.stat(f"{self._base}{subject}{suffix}")  # noqa: PTH116 - at every action: a path takes longer
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def _rename(self, path: Path, to: Path) -> None:
         with self._lock:
@@ -115,13 +124,13 @@ class SubjectKeys:
                 path.rename(to)
                 sync_folder(self._folder)
 
-    def _key(self, subject: str, path: Path, stamp: tuple[int, int]) -> bytes:
+    def _key(self, subject: str, suffix: str, stamp: tuple[int, int]) -> bytes:
         """Return a key as its file has it now: another process may have destroyed the one that is held."""
         held = self._held.get(subject)
         if held is not None and held[0] == stamp:
             return held[1]
         with self._lock:
-            key = read_secret(path)
+            key = read_secret(self._path(subject, suffix))
             if len(self._held) >= _HELD:
                 self._held.clear()
             self._held[subject] = (stamp, key)
@@ -143,12 +152,3 @@ class SubjectKeys:
         finally:
             fresh.unlink()
         sync_folder(self._folder)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from every other that had its name, None where there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
