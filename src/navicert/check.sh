@@ -8,11 +8,11 @@ head -n-1 "$bundle" >all; [[ $(tail -n1 "$bundle") == "{\"lines\":$(wc -l <all),
 sed -n 2p all | jq -r .trust >trust; sed -n 3p all | jq -r .checkpoint >note; sed '/^$/,$d' note >checkpoint
 [[ $({ printf 'navicert/root/1\0'; jq -cjS .root trust; } | sha | head -c40) == "$(tr -d " " <<<"${2,,}")" ]] || die "it has another root"
 { printf 'navicert/trust/2\0'; jq -cjS 'del(.signature)' trust; } >text; raw "$(of .signature)" >sig; signed "$(of .root.public)" "trust file"
-cp checkpoint text; sed -n 's/^— .* //p' note | head -n1 | base64 -d | tail -c+5 >sig; signed "$(of '.log[-1].public')" "checkpoint"; [[ $(of '.revoked|length') == 0 && $(sed -n 1p all | jq .scope.log) == true ]] || die "a part of a log, or revoked keys: take verify.sh"
-declare -A keys="($(of '.keys[] | @sh "[\(.key_id)]=\(.public)"'))"; n=0 head=$(printf %064d 0)
-while read -r entry; do
+cp checkpoint text; sed -n 's/^— .* //p' note | head -n1 | base64 -d | tail -c+5 >sig; signed "$(of '.log[-1].public')" "checkpoint"
+declare -A keys="($(of '.keys[] | @sh "[\(.key_id)]=\(.public)"'))"; n=0 head=$(printf %064d 0); while read -r entry; do
   { read -r id; read -r value; read -r prev; read -r next; read -r public; } < <(jq -r '.signature.key_id, .signature.value, .log.prev, .key.key_id, .key.public' <<<"$entry")
   printf %s "${entry/,\"value\":\"$value\"/}" >text; raw "$value" >sig; signed "${keys[$id]-}" "entry $((++n)): its signature"
   [[ $prev == "$head" ]] || die "entry $n: the one before it"; head=$(printf %s "$entry" | sha); [[ $next == null ]] || keys[$next]=$public; unset public
-done < <(jq -r 'select(.entry).entry' all); [[ $n == "$(sed -n 1p all | jq .entries)" && $n -ge $(sed -n 2p checkpoint) ]] || die "entries are missing"
+done < <(jq -r 'select(.entry).entry' all); [[ $(of '.revoked|length'),$(sed -n 1p all | jq .scope.log) == 0,true ]] || die "revoked keys, or a part of a log: take verify.sh"
+[[ $n == "$(sed -n 1p all | jq .entries)" && $n -ge $(sed -n 2p checkpoint) ]] || die "entries are missing"
 echo "verified: $n entries of $(of .origin), signed and in order; its checkpoint is of $(sed -n 2p checkpoint). verify.sh looks at the tree as well"
