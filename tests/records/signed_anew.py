@@ -79,15 +79,12 @@ class Case:
     def result(self) -> str:
         return self.plain.get("decision", {}).get("result", "")
 
-    def code(self) -> str | None:
-        """Return the reason code for which an audit refuses it, None where it finds nothing."""
-        # Who signs an erasure signs the head of the log as it then was; people are asked before contexts are.
-        told = self.told
-        return "answer_mismatch" if told in {None, "context_mismatch"} and self.place < self._signed_head() else told
-
     @cached_property
     def told(self) -> str | None:
-        """The code, as far as receipts, disclosures and contexts tell the value again."""
+        """The code, as far as receipts, disclosures and contexts tell the value again; None where nothing does.
+
+        What people sign for an erasure is not looked at: it names the head of the log, and so tells of everything.
+        """
         name, kind = named(self.path), self.plain["kind"]
         return (
             PLACES.get(name)
@@ -186,19 +183,27 @@ class Case:
             return "context_mismatch"
         return None
 
-    def _signed_head(self) -> int:
-        """Return up to which place people signed the head of the log, in a later record."""
-        return max(
-            (size for place, size in signed_heads(self.one) if place > self.place),
-            default=0,
-        )
 
-
-def signed_heads(one: Vector) -> list[tuple[int, int]]:
-    """Return (place of the record, size of the log that was signed) of every erasure record."""
-    found = []
-    for place, (plain, texts) in enumerate(zip(one.plains, one.disclosures, strict=True)):
-        if plain["kind"] == "erasure":
+def signed_behind(one: Vector, place: int) -> bool:
+    """Tell whether people signed a head of the log, for a record behind a place, that rests on the entry there."""
+    for index, (plain, texts) in enumerate(zip(one.plains, one.disclosures, strict=True)):
+        if plain["kind"] == "erasure" and index > place:
             shown = {pointer: value for _, pointer, value in map(read_disclosure, texts)}
-            found.append((place, json.loads(json.loads(shown["/approval/0/statement"]))["size"]))
-    return found
+            if json.loads(json.loads(shown["/approval/0/statement"]))["size"] > place:
+                return True
+    return False
+
+
+def audited(
+    one: Vector, entries: list[bytes], place: int, told: str | None, disclosures: Any = None
+) -> tuple[str | None, str | None]:
+    """Audit a log that was written anew from a place on; returns (what was to be expected, what was found).
+
+    told: the code, as far as the log and what lies beside it tell. Where they do not, who signed a later head does.
+    """
+    if one.plains[place]["kind"] != "erasure":
+        found = one.audit_code(entries, place, disclosures, erasures=False)
+        if told is not None or found is not None:
+            return told, found
+    expected = told or ("answer_mismatch" if signed_behind(one, place) else None)
+    return expected, one.audit_code(entries, place, disclosures)

@@ -12,7 +12,7 @@ from navicert.core.seal import b64, commit_to, disclosure, parse
 from navicert.model.errors import VerificationError
 from navicert.verification.disclosed import POINTERS, commitments, read_disclosure, verify_disclosures
 from records.forge import Plain
-from records.signed_anew import signed_heads
+from records.signed_anew import audited
 from records.test_mutations import label
 from records.vectors import vector
 
@@ -50,6 +50,7 @@ def mutants(place: int, index: int) -> dict[str, tuple[list[str], str]]:
     return found | {"twice": ([*texts, text], "disclosure_mismatch"), "left out": (rest, "disclosure_missing")}
 
 
+# seen to fail: with any value taken for a commitment, with one disclosed twice, with one left out
 def test_a_disclosure_is_the_one_that_was_committed_to(capsys):
     one, wrong, count = vector(), [], 0
     for place, texts in enumerate(one.disclosures):
@@ -113,7 +114,6 @@ def committed(plains: list[Plain], place: int, pointer: str, text: str) -> None:
 @pytest.mark.parametrize("pointer", [*POINTERS, "/approval/0/name", "/approval/0/statement"])
 def test_what_an_insider_discloses_anew_is_held_against_what_else_is_known(pointer):
     one, tried = vector(), 0
-    heads = signed_heads(one)
     for place, texts in enumerate(one.disclosures):
         index = next((i for i, text in enumerate(texts) if read_disclosure(text)[1] == pointer), None)
         if index is None:
@@ -125,9 +125,7 @@ def test_what_an_insider_discloses_anew_is_held_against_what_else_is_known(point
         committed(plains, place, pointer, text)
         bare = pointer == "/decision/evaluated" and b'"evidence"' not in value  # refused before anybody was verified
         told = None if bare else BOUND.get(general(pointer))
-        behind = any(size > place for at, size in heads if at > place)
-        expected = "answer_mismatch" if told is None and behind else told
-        found = one.audit_code(one.resigned(plains, place), place, shown)
+        expected, found = audited(one, one.resigned(plains, place), place, told, shown)
         assert (label(one.plains[place]), found) == (label(one.plains[place]), expected)
         tried += 1
     assert tried
@@ -135,3 +133,19 @@ def test_what_an_insider_discloses_anew_is_held_against_what_else_is_known(point
 
 def test_what_is_bound_is_every_pointer_but_two():
     assert set(POINTERS) - set(BOUND) == {"/decision/reason", "/execution/output"}
+
+
+@pytest.mark.parametrize("pointer", POINTERS)
+def test_an_insider_commits_to_one_spelling_only(pointer):
+    """Two readers might otherwise see two values in one disclosure; and without a salt what it hides can be guessed."""
+    one = vector()
+    place, index = next((place, i) for place, texts in enumerate(one.disclosures)
+                        for i, text in enumerate(texts) if read_disclosure(text)[1] == pointer)  # fmt: skip
+    salt, _, value = read_disclosure(one.disclosures[place][index])
+    for plain in (b'["%s", "%s",%s]' % (salt.encode(), pointer.encode(), value),
+                  b'["","%s",%s]' % (pointer.encode(), value)):  # fmt: skip
+        text = b64(plain)
+        plains, shown = copy.deepcopy(one.plains), copy.deepcopy(one.disclosures)
+        shown[place][index] = text
+        committed(plains, place, pointer, text)
+        assert one.audit_code(one.resigned(plains, place), place, shown) == "disclosure_mismatch"

@@ -18,7 +18,7 @@ from navicert.model.errors import VerificationError
 from navicert.model.trust import Revoked
 from navicert.verification.log import LogVerifier
 from records.forge import Plain, canonical
-from records.signed_anew import signed_heads
+from records.signed_anew import audited
 from records.test_mutations import label, samples
 from records.vectors import script, vector
 
@@ -53,12 +53,6 @@ def test_an_entry_of_another_log_is_refused_at_every_place():
 # with the receipt keys: signed anew
 
 
-def answer_of(one, place: int, told: str | None) -> str | None:
-    """Erasures are signed over a head of the log; people are asked before contexts are."""
-    behind = any(size > place for at, size in signed_heads(one) if at > place)
-    return "answer_mismatch" if told in {None, "context_mismatch"} and behind else told
-
-
 def left_out(place: int) -> str | None:
     """Why an insider's log is refused in which the entry at a place never was."""
     one = vector()
@@ -85,8 +79,7 @@ def test_an_entry_that_an_insider_leaves_out_is_missed_only_where_nothing_tells_
         plains = [*one.plains[:place], *one.plains[place + 1 :]]
         shown = [*one.disclosures[:place], *one.disclosures[place + 1 :]]
         entries = one.resigned(plains, place)
-        found = one.audit_code(entries, place, shown)
-        expected = answer_of(one, place, left_out(place))
+        expected, found = audited(one, entries, place, left_out(place), shown)
         wrong += [(label(plain), expected, found)] * (found != expected)
         if left_out(place) is None:
             missed += 1
@@ -137,7 +130,7 @@ def test_two_entries_that_an_insider_swaps_are_told_by_what_links_them():
         for each in (plains, shown):
             each[place : place + 2] = each[place : place + 2][::-1]
         entries, told = one.resigned(plains, place), swapped(*pair)
-        found, expected = one.audit_code(entries, place, shown), answer_of(one, place, told)
+        expected, found = audited(one, entries, place, told, shown)
         wrong += [([label(each) for each in pair], expected, found)] * (found != expected)
         if told is None:
             assert one.code(entries, expect_head=one.head()) == "head_mismatch"
@@ -298,6 +291,7 @@ def test_a_stranger_cannot_certify_himself():
     assert one.code([*one.log[:place], _signed_by({**one.plains[place], "key": part}, key)], place) == "unknown_key"
 
 
+# seen to fail: without the window, without revocation
 def test_a_key_counts_only_while_the_trust_file_says_so():
     one = vector()
     first, second = one.trust.keys
@@ -397,4 +391,23 @@ def _audited(place: int, plain: Plain, shown: dict[str, str] | None = None) -> s
     for pointer, text in (shown or {}).items():
         kept = [each for each in disclosures[place] if json.loads(unb64(each))[1] != pointer]
         disclosures[place] = [*kept, text]
-    return one.audit_code(one.resigned(plains, place), place, disclosures)
+    return one.audit_code(one.resigned(plains, place), place, disclosures, erasures=False)
+
+
+# seen to fail: without counting, without remembering signatures
+def test_an_erasure_is_decided_by_as_many_people_as_it_takes_and_each_word_counts_once():
+    one = vector()
+    hold, release = (place for place, plain in enumerate(one.plains) if plain["kind"] == "erasure")
+    plain = one.plains[release]
+    first, second = plain["approval"]
+    for said in ([first], [second], [first, first], [first, {**second, "answer": "deny"}]):
+        anew = one.signed({**plain, "approval": said}, one.key_of(plain))
+        assert one.code([*one.log[:release], anew], release) == "erasure_refused"
+    own = {**plain, "erasure": {**plain["erasure"], "subject": first["approver"]}}
+    assert one.code([*one.log[:release], one.signed(own, one.key_of(plain))], release) == "erasure_refused"
+    again = {
+        **_after(plain),
+        **{name: one.plains[hold][name] for name in ("approval", "erasure")},
+        "receipt_id": "rcp_x",
+    }
+    assert one.code([*one.log[: release + 1], one.signed(again, one.key_of(plain))], release + 1) == "erasure_refused"

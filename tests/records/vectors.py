@@ -140,16 +140,19 @@ class Vector:
         """Return the honest log's end, as an auditor holds it who saw the log before the forger did."""
         return len(self.log), bytes_digest(self.log[-1])
 
-    def audit_code(self, entries: list[bytes], start: int = 0, disclosures: Any = None) -> str | None:
+    def audit_code(self, entries: list[bytes], start: int = 0, disclosures: Any = None, **how: Any) -> str | None:
         """As `code`, with every further step of an audit."""
         try:
-            self.audit(entries, start, disclosures)
+            self.audit(entries, start, disclosures, **how)
         except VerificationError as error:
             return error.code
         return None
 
-    def audit(self, entries: list[bytes], start: int = 0, disclosures: Any = None) -> int:
-        """Verify log, policies, disclosures, what people signed, contexts; returns how many values were disclosed."""
+    def audit(self, entries: list[bytes], start: int = 0, disclosures: Any = None, *, erasures: bool = True) -> int:
+        """Verify log, policies, disclosures, what people signed, contexts; returns how many values were disclosed.
+
+        erasures: what people signed of erasures, too. They sign over a head of the log, which would tell of any change.
+        """
         found, people = self.verify(entries, start)
         verify_policies(found.policies, self.policies)
         receipts = [parse(data) for data in entries]
@@ -164,7 +167,7 @@ class Vector:
                 policy = policy_of(self.policies[receipts[asking].decision.policy.hash])[0]
                 asked = Asked(receipt=receipts[asking], disclosed=shown[asking], policy=policy)
                 people.verify(receipt, shown[place], asked, f"entry {place + 1}")
-            elif receipt.kind == "erasure":
+            elif receipt.kind == "erasure" and erasures:
                 heads = ["", *map(bytes_digest, entries)]
                 verify_erasure(receipt, shown[place], people, heads.__getitem__, f"entry {place + 1}")
         for session, chain in self.contexts.items():
