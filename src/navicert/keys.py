@@ -17,16 +17,16 @@ after 2, `rotate_key` (and an engine that starts) finishes steps 3 and 4 from th
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final
 
 import msgspec
 
+from navicert.adapters.file_lock import locked
 from navicert.adapters.secret_file import replace_file, sync_folder
 from navicert.adapters.sign.encrypted_key import is_encrypted, open_encrypted_key, save_encrypted_key
 from navicert.adapters.sign.file_key import FileKey, load_key, new_key, save_key
@@ -437,15 +437,7 @@ def _alone(home: Home) -> Iterator[None]:
     """Hold the keys of a home: two that rotate at once would each make one."""
     descriptor = os.open(home.keys, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        end = monotonic() + WAIT_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if monotonic() >= end:
-                    raise Unavailable(f"{home.keys}: another process changes the keys; try again") from None
-                sleep(0.005)
-        yield
+        with locked(descriptor, monotonic() + WAIT_S, f"{home.keys}: another process changes the keys"):
+            yield
     finally:
         os.close(descriptor)

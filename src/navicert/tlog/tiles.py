@@ -65,12 +65,17 @@ def nodes_of(tile: Callable[[int, int], bytes]) -> Nodes:
         data = tile(row, place)[first * HASH : (first + (1 << height)) * HASH]
         if len(data) != HASH << height:
             raise VerificationError("schema", f"tile {tile_path(row, place)}: too short for subtree {level}, {index}")
-        hashes = [data[at : at + HASH] for at in range(0, len(data), HASH)]
-        while len(hashes) > 1:
-            hashes = [node_hash(*hashes[at : at + 2]) for at in range(0, len(hashes), 2)]
-        return hashes[0]
+        return fold(data)
 
     return nodes
+
+
+def fold(data: bytes) -> bytes:
+    """Return the root over the hashes of a subtree that is full: their number is a power of two."""
+    hashes = [data[at : at + HASH] for at in range(0, len(data), HASH)]
+    while len(hashes) > 1:
+        hashes = [node_hash(hashes[at], hashes[at + 1]) for at in range(0, len(hashes), 2)]
+    return hashes[0]
 
 
 def _numbered(index: int, width: int) -> str:

@@ -7,14 +7,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final
 
+from navicert.adapters.file_lock import locked
 from navicert.model.errors import IntegrityError, Unavailable
 
 TAIL: Final = 65_536
@@ -44,7 +43,7 @@ class FileAnchor:
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                with _locked(descriptor, self.path):
+                with locked(descriptor, monotonic() + WAIT_S, f"{self.path}: another process holds the anchor"):
                     check(self._last(descriptor))
                     size = os.fstat(descriptor).st_size
                     torn = size > 0 and os.pread(descriptor, 2, max(0, size - 2)) != b"\n\n"
@@ -76,17 +75,3 @@ def notes(text: str) -> Iterator[str]:
             body = ""
         else:
             body = chunk
-
-
-@contextmanager
-def _locked(descriptor: int, path: Path) -> Iterator[None]:
-    end = monotonic() + WAIT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if monotonic() >= end:
-                raise Unavailable(f"{path}: another process holds the anchor; try again") from None
-            sleep(0.005)
-    yield

@@ -30,6 +30,12 @@ def epoch_of(connection: sqlite3.Connection) -> int:
     return 1 + int(restored)
 
 
+def head_of(connection: sqlite3.Connection) -> int:
+    """Return the place of the newest entry, 0 where there is none."""
+    (head,) = connection.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()
+    return int(head)
+
+
 def anchored(connection: sqlite3.Connection) -> str | None:
     """Return the anchor that this store has written to, None where it has written to none."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'anchor'").fetchone()

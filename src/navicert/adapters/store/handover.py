@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final
 
+from navicert.adapters.file_lock import locked
 from navicert.adapters.store.reading import connect
 from navicert.adapters.store.schema import migrate
 from navicert.core.digest import bytes_digest
@@ -81,15 +81,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold the lock that writers of this store hold, so that none of them waits for us inside SQLite."""
     descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        end = monotonic() + WAIT_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if monotonic() >= end:
-                    raise Unavailable(f"{path}: another process holds the store; try again") from None
-                sleep(0.005)
-        yield
+        with locked(descriptor, monotonic() + WAIT_S, f"{path}: another process holds the store"):
+            yield
     finally:
         os.close(descriptor)

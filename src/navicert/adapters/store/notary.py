@@ -20,7 +20,16 @@ from threading import Condition, Event, Thread
 from time import monotonic
 from typing import Final, NamedTuple
 
-from navicert.adapters.store.checkpoints import Inscribed, Moved, anchored, epoch_of, inscribe, newest, note_anchor
+from navicert.adapters.store.checkpoints import (
+    Inscribed,
+    Moved,
+    anchored,
+    epoch_of,
+    head_of,
+    inscribe,
+    newest,
+    note_anchor,
+)
 from navicert.adapters.store.readonly import open_readonly, reading
 from navicert.adapters.store.sqlite import SqliteJournal
 from navicert.adapters.store.tree import GrowingTree, StoredTree
@@ -95,7 +104,7 @@ class Ledger:
                 return  # of before the last restore, which is on record
             raise IntegrityError(f"{self.path}: {who} is of the log `{said.origin}`, this store of `{mine}`")
         verify_checkpoint(note, said.origin, self._keys, name=self.origin)
-        (head,) = self.connection.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()
+        head = head_of(self.connection)
         if said.size > head:
             raise IntegrityError(
                 f"{self.path}: {who} knows {said.size} entries of this log, and the store holds {head}: it was cut, or"
@@ -236,7 +245,7 @@ class Notary:
     def _make(self) -> None:
         for _ in range(_ATTEMPTS):
             with reading(self._path):
-                (head,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()
+                head = head_of(self._connection)
                 epoch = epoch_of(self._connection)
                 root = self._tree.grow(head)
             origin = epoch_origin(self._origin, epoch)
@@ -293,7 +302,7 @@ class Notary:
         """Go on from the newest checkpoint in the store, once the log holds what it says."""
         found = self._ledger.examine(None)
         with reading(self._path):
-            (self._head,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()
+            self._head = head_of(self._connection)
             confirmed = newest(self._connection, cosigned=True)
         self._known, self._size = found, found.size if found is not None else 0
         with self._change:

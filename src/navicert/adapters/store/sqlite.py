@@ -12,12 +12,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -26,6 +25,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from navicert.adapters.file_lock import locked
 from navicert.adapters.store.reading import BUSY_S, Reader, connect, receipt_in
 from navicert.adapters.store.schema import migrate
 from navicert.adapters.store.ticket import SqliteTicket
@@ -303,23 +303,9 @@ class SqliteJournal:
         for ticket, receipt, refused in results:
             ticket.settle(receipt, refused)
 
-    @contextmanager
-    def _exclusive(self, end: float) -> Iterator[None]:
+    def _exclusive(self, end: float) -> AbstractContextManager[None]:
         """Hold the file lock; raises `Unavailable` where another process holds it until `end`."""
-        pause = 0.0002
-        while True:
-            try:
-                fcntl.flock(self._flock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if monotonic() >= end:
-                    raise Unavailable("another process holds the store; try again") from None
-                sleep(pause)
-                pause = min(pause * 2, 0.005)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._flock, fcntl.LOCK_UN)
+        return locked(self._flock, end, "another process holds the store")
 
     @contextmanager
     def _transaction(self, end: float) -> Iterator[None]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from navicert.tlog.tiles import HEIGHT, WIDTH, nodes_of
-from navicert.tlog.tree import HASH, Frontier, leaf_hash, node_hash, root_of
+from navicert.tlog.tiles import HEIGHT, WIDTH, fold, nodes_of
+from navicert.tlog.tree import HASH, Frontier, leaf_hash, root_of
 
 FULL: Final = WIDTH * HASH
 """Bytes of a full tile."""
@@ -96,11 +96,3 @@ class GrowingTree:
         self._open[level] = b"" if full else hashes
         if full:
             self._add(level + 1, fold(hashes))
-
-
-def fold(hashes: bytes) -> bytes:
-    """Return the root over the hashes of a full tile."""
-    level = [hashes[place : place + HASH] for place in range(0, len(hashes), HASH)]
-    while len(level) > 1:
-        level = [node_hash(level[place], level[place + 1]) for place in range(0, len(level), 2)]
-    return level[0]
