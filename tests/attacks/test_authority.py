@@ -66,6 +66,7 @@ def test_only_the_signed_word_of_a_supervisor_raises_authority(desk):
     wrong = [
         it.restoration("ben", "agent/bot"),  # an approver, and no supervisor
         it.restoration("sue", "agent/bot", key=it.key("ben")),
+        it.restoration("sue", "agent/bot", type="navicert/restoration/0"),
         it.restoration("sue", "agent/bot", key=new_key(ED25519), key_id=it.key("sue").key_id),
         it.restoration("sue", "agent/bot", epoch=it.engine.standings().epoch - 1),
         it.restoration("sue", "agent/bot", at=it.clock.now() - 301_000_000),

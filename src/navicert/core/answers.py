@@ -23,6 +23,7 @@ from navicert.model.suspension import Answer, Approver, Approvers, Question, Sta
 from navicert.model.value import Json, Value
 
 REQUESTER: Final = "requester"
+STATEMENT: Final = "navicert/statement/1"
 SKEW: Final = 30_000_000
 """So far may an approver's clock be ahead, microseconds."""
 
@@ -86,8 +87,8 @@ def check(question: Question, vote: Vote, approvers: Approvers | None, now: int)
         statement = msgspec.json.decode(vote.statement, type=Statement)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IdentityError(f"this is no statement: {error}") from None
-    if statement_bytes(statement) != vote.statement:
-        raise IdentityError("the statement is not in canonical form")
+    if statement_bytes(statement) != vote.statement or statement.type != STATEMENT:
+        raise IdentityError("the statement is not in the one form that a statement has")
     person = _person(statement, approvers)
     public = unb64(person.public)
     if key_id(person.algorithm, public) != person.key_id:

@@ -30,6 +30,7 @@ from navicert.model.suspension import Approver, Approvers, Restoration, Statemen
 from navicert.ports import Ticket
 
 MOST_VOTES: Final = 64
+_RESTORATION: Final = "navicert/restoration/1"
 _FRESH: Final = 300_000_000
 """A signed restoration is good for so long, microseconds."""
 
@@ -239,8 +240,8 @@ def restoring(works: Workings, vote: Vote) -> Machine[None]:
         said = msgspec.json.decode(vote.statement, type=Restoration)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IdentityError(f"this is no restoration: {error}") from None
-    if state_bytes(said) != vote.statement:
-        raise IdentityError("the statement is not in canonical form")
+    if state_bytes(said) != vote.statement or said.type != _RESTORATION:
+        raise IdentityError("the statement is not in the one form that a restoration has")
     yield from works.anew((AUTHORITY, APPROVERS))
 
     def attempt() -> Ticket | tuple[str, ...] | None:
