@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -12,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from navicert.adapters.store.vault import Vault
-from navicert.core.accumulate import fold
+from navicert.core.accumulate import accumulate, fold
 from navicert.core.canonical import state_bytes
 from navicert.core.digest import bytes_digest, entry_digest
 from navicert.core.seal import parse
@@ -22,6 +25,8 @@ from navicert.model.receipt import Receipt
 from navicert.model.shared import ROWS
 
 BUSY_S: Final = 5.0
+_MOST_CHECKED: Final = 512
+"""So many sessions are kept as they were checked; they are the values that the engine works on, too."""
 _ENTRY: Final = msgspec.json.Decoder(ContextEntry)
 
 
@@ -31,7 +36,8 @@ class Reader:
     def __init__(self, path: Path, vault: Vault) -> None:
         self._vault = vault
         self._lock = Lock()
-        self._checked: set[str] = set()
+        self._checked: OrderedDict[str, SessionContext] = OrderedDict()
+        """By session, its context as it was held against its entries last."""
         self._connection = connect(path)
 
     def close(self) -> None:
@@ -68,35 +74,38 @@ class Reader:
             return [key for (key,) in rows]
 
     def _check_session(self, context: SessionContext) -> None:
-        """Hold a loaded context against its entries and its newest receipt (R2.f); all entries at the first load."""
+        """Hold a loaded context against its entries and its newest receipt (R2.f).
+
+        Against all entries at the first load, afterwards against those that have come since.
+        """
         session = context.session_id
         row = self._connection.execute(
             "SELECT bytes FROM log WHERE session = ? ORDER BY seq DESC LIMIT 1", (session,)
         ).fetchone()
-        length, head = 0, ""
-        if row is not None:
-            part = receipt_in(row[0]).context
-            if part is not None:
-                length, head = part.length, part.head
-        if session not in self._checked:
-            entries = [entry for _, entry in entries_of(self._connection, self._vault, session, 0)]
-            folded = fold(entries) if entries else None
-            if folded != context:
-                raise IntegrityError(
-                    f"the context of session `{session}` does not follow from its entries; run `navicert verify`"
-                )
-            if row is not None and _head_at(entries, length) != head:
-                raise IntegrityError(
-                    f"the context of session `{session}` is not the one its receipts name; run `navicert verify`"
-                )
-            self._checked.add(session)
-            return
-        for _, entry in entries_of(self._connection, self._vault, session, length):
-            head = entry_digest(head, state_bytes(entry))
-        if head != context.head:
+        part = receipt_in(row[0]).context if row is not None else None
+        length, head = (part.length, part.head) if part is not None else (0, "")
+        known = self._checked.get(session)
+        entries = [
+            entry for _, entry in entries_of(self._connection, self._vault, session, known.length if known else 0)
+        ]
+        folded = (fold(entries) if entries else None) if known is None else reduce(accumulate, entries, known)
+        if folded != context:
+            raise IntegrityError(
+                f"the context of session `{session}` does not follow from its entries; run `navicert verify`"
+            )
+        if known is None:
+            named = row is None or _head_at(entries, length) == head
+        else:
+            since = (entry for _, entry in entries_of(self._connection, self._vault, session, length))
+            named = _head_at(since, None, head) == context.head
+        if not named:
             raise IntegrityError(
                 f"the context of session `{session}` is not the one its receipts name; run `navicert verify`"
             )
+        self._checked[session] = context
+        self._checked.move_to_end(session)
+        while len(self._checked) > _MOST_CHECKED:
+            self._checked.popitem(last=False)  # it is held against all of its entries again
 
     def receipts_of(self, action_id: str) -> list[tuple[Receipt, str]]:
         """Return the receipts of one action, in order, each with the SHA-256 of its bytes."""
@@ -142,9 +151,9 @@ def entries_of(
         yield seq, _ENTRY.decode(vault.open(f"entry/{session}/{seq}", sealed))
 
 
-def _head_at(entries: list[ContextEntry], length: int) -> str:
-    head = ""
-    for entry in entries[:length]:
+def _head_at(entries: Iterable[ContextEntry], length: int | None, head: str = "") -> str:
+    """Return the head of a chain behind so many more entries (None: all of them)."""
+    for entry in islice(entries, length):
         head = entry_digest(head, state_bytes(entry))
     return head
 
