@@ -123,8 +123,11 @@ def control(home: Home) -> Iterator[Control]:
 
 
 @contextmanager
-def look(home: Home) -> Iterator[Seen]:
-    """Give what waits, read-only; nothing where there is no store yet."""
+def look(home: Home, *, standings: bool = False) -> Iterator[Seen]:
+    """Give what waits, read-only; nothing where there is no store yet. standings: ask a resident owner for them, too.
+
+    Whoever only answers may not ask it for those.
+    """
     found, refused = _archive(home)
     if found is not None:
         with found, found.snapshot():
@@ -133,7 +136,8 @@ def look(home: Home) -> Iterator[Seen]:
         yield Seen((), Approvers(), Standings())
     else:
         with _resident(home, refused) as engine:
-            yield Seen(engine.waits(), engine.approvers(), engine.standings())
+            held = engine.standings() if standings else Standings()
+            yield Seen(engine.waits(), engine.approvers(), held)
 
 
 def page_link(home: Home, handle: str | None = None) -> str | None:

@@ -24,7 +24,7 @@ def verb(home: str | None, as_json: bool) -> int:
     from navicert.people import look
 
     place = people_home(home)
-    with look(place) as seen:
+    with look(place, standings=True) as seen:
         found, epoch = standing_list(place, seen), seen.standings.epoch
     if as_json:
         emit({"format": "navicert/authority/1", "epoch": epoch, "subjects": found})

@@ -37,11 +37,11 @@ NEEDS: Final[dict[type[wire.Request], Right]] = {
         ),
         Right.ACT,
     ),
-    **dict.fromkeys((wire.ListWaits, wire.ShowWait, wire.Answer, wire.OpenPage), Right.ANSWER),
+    **dict.fromkeys((wire.ListWaits, wire.ShowWait, wire.Answer, wire.OpenPage, wire.ListApprovers), Right.ANSWER),
     **dict.fromkeys(
         (
-            wire.ListApprovers, wire.ListStandings, wire.Subject, wire.Stop, wire.Restore, wire.Enrol, wire.Dismiss,
-            wire.Settle, wire.Sweep,
+            wire.ListStandings, wire.Subject, wire.Stop, wire.Restore, wire.Enrol, wire.Dismiss, wire.Settle,
+            wire.Sweep,
         ),
         Right.GOVERN,
     ),

@@ -170,6 +170,28 @@ def test_a_path_relative_to_the_folder_where_the_process_stands(desk: Desk, monk
         assert refused(desk, desk.read, path)
 
 
+FROM_ELSEWHERE = [
+    ".navicert/policy.yaml",
+    "./src/../.navicert/keys",
+    "project/.navicert/policy.yaml",
+    "../.navicert/policy.yaml",
+    "../../project/.navicert",
+]
+
+
+@pytest.mark.parametrize("path", FROM_ELSEWHERE)
+def test_a_path_relative_to_where_the_tool_stands_is_out_of_reach(
+    desk: Desk, path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # seen to fail: without `_from_elsewhere`: an MCP server does not stand where the owner does
+    (tmp_path / "owner").mkdir()
+    monkeypatch.chdir(tmp_path / "owner")
+    for tool in (desk.read, desk.write, desk.shell):
+        assert refused(desk, tool, path)
+    for other in ("other/.navicert/policy.yaml", "../notes/policy.yaml", "project/src", "../project", "policy.yaml"):
+        assert not refused(desk, desk.write, other), other
+
+
 COMMANDS = [
     "cat {key}",
     "cat '{key}'",

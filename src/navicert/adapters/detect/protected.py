@@ -1,6 +1,7 @@
 """Protected resources (port `Detector`; property 10): an action that names our own folder, keys, store or commands.
 
 * Paths are resolved on the real file system (links, `..`, `~`, percent-encoding), and compared by place and by inode.
+  Where a tool stands is not known: a relative path is held against the ends of the protected paths, too.
 * Commands are looked for in the words of what is executed. Text that a tool only carries (its `content`) names nothing.
 * This is a fence, not a wall: code that runs as the same user can reach the files without naming them. `navicert
   doctor` says how far agent and engine are separated.
@@ -97,6 +98,8 @@ class ProtectedResources:
     def _protected(self, text: str) -> bool:
         if not _pathlike(text) and not _file_here(text):
             return False
+        if self._from_elsewhere(text):
+            return True
         expanded = os.path.expandvars(text) if "$" in text else text
         place = os.path.realpath(_home(expanded))
         if any(place == folder or place.startswith(folder + os.sep) for folder in self._folders):
@@ -106,6 +109,23 @@ class ProtectedResources:
         except (OSError, ValueError):
             return False
         return found.st_nlink > 1 and stat.S_ISREG(found.st_mode) and self._same_file(found)
+
+    def _from_elsewhere(self, text: str) -> bool:
+        """Tell whether a relative path leads into a protected folder from one that holds it, or is beside it.
+
+        The last name of a protected path alone says so only after `..`, or where it is our own: else it may be any.
+        """
+        if text[:1] in {"/", "~", "$"}:
+            return False
+        names = posixpath.normpath(text).split("/")
+        down = [name for name in names if name != ".."]
+        for folder in self._folders:
+            whole = folder.strip("/").split("/")
+            least = 1 if len(down) < len(names) or whole[-1] == _FOLDER else 2
+            most = min(len(down), len(whole))
+            if any(down[:count] == whole[-count:] for count in range(least, most + 1)):
+                return True
+        return False
 
     def _above(self, text: str) -> bool:
         """Tell whether what is deleted holds a protected folder."""
