@@ -52,9 +52,10 @@ class Config(Value, frozen=True, kw_only=True):
     a key signs receipts before an engine that starts replaces it; 0: it never does. socket: where the resident owner
     listens, relative to the home folder. users: names or numbers of the operating-system users who may connect to
     it, besides the owner's own. listen: host and port for TCP, where wanted. page: host and port of the approval page,
-    where wanted. notify: a command that is told of
-    every question, as JSON on its standard input. anchor: a file outside of the home folder, to which checkpoints of
-    the log are appended. witnesses: addresses of those who cosign them; whose word counts stands in the trust file.
+    where wanted. notify: a command that is told of every question, and of alarms, as JSON on its standard input.
+    canary_minutes: how often the resident owner sends canaries; 0: never. canary_http: addresses of gateways that get
+    one, too. anchor: a file outside of the home folder, to which checkpoints of the log are appended. witnesses:
+    addresses of those who cosign them; whose word counts stands in the trust file.
     """
 
     origin: str
@@ -76,6 +77,8 @@ class Config(Value, frozen=True, kw_only=True):
     listen: str | None = None
     page: str | None = None
     notify: tuple[str, ...] = ()
+    canary_minutes: int = 0
+    canary_http: tuple[str, ...] = ()
     anchor: str | None = None
     witnesses: tuple[str, ...] = ()
 

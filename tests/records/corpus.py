@@ -21,6 +21,8 @@ import navicert
 from navicert.adapters.sign.file_key import FileKey, load_key, new_key, save_key
 from navicert.assemble import Home, make_home
 from navicert.audit import open_archive
+from navicert.canary.probes import Came, record
+from navicert.config import read_config
 from navicert.core.answers import statement_bytes
 from navicert.core.canonical import state_bytes
 from navicert.core.seal import b64
@@ -97,6 +99,8 @@ def make_corpus(folder: Path, algorithm: str, following: str) -> Path:
     people = People(folder / "people")
     late = work(home.folder, people)
     shutil.copy(home.receipt_key, home.keys / "receipt.old.pem")  # a rotation removes it; a forger may hold it
+    canary = Came(surface="sdk", result="denied", detail="", seconds=0.1, nonce="5" * 64, action_id="act_1")
+    record(home, read_config(home.folder), [canary])
     rotate_key(home.folder, following)
     (home.folder / "policy.yaml").write_text(POLICY.format(version=2))
     work(home.folder, people, late)

@@ -94,7 +94,7 @@ WORDS = (
     ("ALLOW", "DENY", "MODIFY", "STEP_UP", "DEFER"), ("full", "narrowed", "suspended", "revoked"),
     ("approve", "deny", "state"), ("approver", "backup", "requester"), ("redacted", "withheld"), ("Ed25519", "ES256"),
     ("approval", "facts", "reevaluation", "escalation", "timeout", "denial", "dependency", "authority", "identity"),
-    ("hold", "release", "erased"),
+    ("hold", "release", "erased"), ("denied", "ran", "no_answer", "otherwise"),
 )  # fmt: skip
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z")
 FORMS = {"time": TIME, "digest": re.compile(r"[0-9a-f]{64}"), "keyed": re.compile(r"p-[0-9a-f]{32}")}

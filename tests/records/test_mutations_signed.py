@@ -32,6 +32,9 @@ UNTOLD = {
     "execution.released.labels.*",
     # what was lost or taken out: checkpoints and bundles tell
     "restore.size", "restore.root", "prune.upto", "prune.entries", "prune.archive",
+    # what came of a canary: the decision that it names tells
+    # what came of a canary: the decision that it names tells
+    "canary.surface", "canary.result", "canary.nonce", "canary.action",
 }  # fmt: skip
 """The fields that an insider can change somewhere in a lone log without a trace in it."""
 
@@ -45,6 +48,7 @@ def samples() -> list[int]:
             plain["kind"], plain.get("decision", {}).get("result"), follower.get("kind"), "approval" in follower,
             plain.get("deferral", {}).get("method"), len(plain.get("approval", ())), "session" in plain,
             frozenset(plain.get("execution", ())),
+            frozenset(plain.get("canary", ())),
             frozenset(plain.get("approver", ())), bool(plain.get("requester_context", {}).get("delegation")),
         )  # fmt: skip
         seen[shape] = place

@@ -34,6 +34,10 @@ from records.forge import ZERO, Plain, canonical
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "vectors"
+CANARIES: tuple[Plain, ...] = (
+    {"surface": "sdk", "result": "denied", "nonce": "5" * 64, "action": "act_00000000000000000000000005"},
+    {"surface": "mcp-stdio:files", "result": "no_answer", "nonce": "6" * 64},
+)
 SETS = sorted(path.parent.name for path in VECTORS.glob("*/log.jsonl"))
 
 
@@ -56,9 +60,13 @@ def bundle_script() -> ModuleType:
 
 @dataclass(frozen=True)
 class Vector:
-    """One set. policies: by hash. contexts: the entries of each session. disclosures: of each entry."""
+    """One set. policies: by hash. contexts: the entries of each session. disclosures: of each entry.
+
+    newer: with what receipts can say since it was made, so that a change of that is looked at, too.
+    """
 
     folder: Path
+    newer: bool = False
 
     def lines(self, name: str) -> list[bytes]:
         path = self.folder / name
@@ -66,7 +74,13 @@ class Vector:
 
     @cached_property
     def log(self) -> list[bytes]:
-        return self.lines("log.jsonl")
+        log = self.lines("log.jsonl")
+        last = json.loads(log[-1])
+        for number, part in enumerate(CANARIES if self.newer else ()):
+            place = {"origin": last["log"]["origin"], "seq": len(log) + 1, "prev": bytes_digest(log[-1])}
+            plain = {"version": last["version"], "kind": "canary", "receipt_id": f"rcp_{number:026}", "at": last["at"]}
+            log.append(self.signed({**plain, "log": place, "canary": part}, self.key_of(last)))
+        return log
 
     @cached_property
     def plains(self) -> list[Plain]:
@@ -82,7 +96,8 @@ class Vector:
 
     @cached_property
     def disclosures(self) -> list[list[str]]:
-        return [json.loads(line) for line in self.lines("disclosures.jsonl")]
+        found = [json.loads(line) for line in self.lines("disclosures.jsonl")]
+        return [*found, *([] for _ in (CANARIES if self.newer else ()))]
 
     @cached_property
     def policies(self) -> dict[str, bytes]:
@@ -212,8 +227,9 @@ class Vector:
 
 
 @cache
-def vector(name: str = "log-ed25519") -> Vector:
-    return Vector(VECTORS / name)
+def vector(name: str | None = None) -> Vector:
+    """Return a set as it stands in its files; without a name, the one with everything that receipts can say."""
+    return Vector(VECTORS / (name or "log-ed25519"), newer=name is None)
 
 
 def listed() -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from navicert.asking.words import value_text
 from navicert.cli.terminal import Terminal, pad
-from navicert.cli.view import View, labels_word, release_text, resolution_text, shadow_text
+from navicert.cli.view import CAME, View, labels_word, release_text, resolution_text, shadow_text
 from navicert.core.inert import brief
 
 LONGEST: Final = 600
@@ -178,6 +178,7 @@ def show_records(out: Terminal, receipts: list[View]) -> None:
                 *_authority(item["authority"]),
                 *_approver(item["approver"]),
                 *_erasure(item["erasure"], item["approval"]),
+                *_canary(item["canary"]),
                 ("separation", _separation(item["separation"])),
             ]
         )
@@ -202,6 +203,13 @@ def _erasure(part: View | None, said: list[View]) -> list[tuple[str, str]]:
         ("by", brief(", ".join(item["approver"] or item["approver_id"] for item in said), 200)),
         ("because", brief(part["reason"] or "(withheld)", 480)),
     ]
+
+
+def _canary(part: View | None) -> list[tuple[str, str]]:
+    if part is None:
+        return []
+    denied = part["action"] or "no decision stands in the log"
+    return [("canary", brief(f"over {part['surface']}: {CAME[part['result']]}", 200)), ("action", denied)]
 
 
 def _approver(part: View | None) -> list[tuple[str, str]]:

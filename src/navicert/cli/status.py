@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from navicert.adapters.store.archive import Archive
     from navicert.assemble import Home
     from navicert.config import Config
+
+
+_WORDS: Final = {
+    "failed": "what must be denied was not seen to be denied ({result}); run `navicert canary`",
+    "overdue": "the last one is older than two intervals: whoever sends them has stopped; is `navicert up` running?",
+    "never": "no canary was ever sent there; `navicert up` sends them, or `navicert canary`",
+    "unknown": "which surfaces there are cannot be told: {result}",
+}
+"""What a canary's state means, where it is red."""
 
 
 @click.command()
@@ -52,6 +61,7 @@ def describe_status(home: Home, config: Config) -> dict[str, Any]:
         "authority": [],
         "waiting": [],
         "open": [],
+        "canaries": [],
     }
     try:
         compiled, _ = load_policy(home.folder / config.policy, load_cedar(home.folder, config))
@@ -71,6 +81,9 @@ def describe_status(home: Home, config: Config) -> dict[str, Any]:
         with open_archive(home) as archive:
             _add_store(document, archive)
             _add_waits(document, home, archive)
+            _add_canaries(document, home, config, archive)
+    else:
+        _add_canaries(document, home, config, None)
     return document
 
 
@@ -131,6 +144,17 @@ def _add_waits(document: dict[str, Any], home: Home, archive: Archive) -> None:
         )
 
 
+def _add_canaries(document: dict[str, Any], home: Home, config: Config, archive: Archive | None) -> None:
+    from navicert.adapters.system import SystemClock
+    from navicert.canary.standing import standings_of
+
+    try:
+        document["canaries"] = [item._asdict() for item in standings_of(home, config, archive, SystemClock().now())]
+    except PolicyError as error:  # which servers there are cannot be told
+        unknown = {"surface": "mcp", "state": "unknown", "red": True, "result": str(error)}
+        document["canaries"] = [{**unknown, "at": None, "age_s": None, "action_id": None}]
+
+
 def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
     out.title(f"{document['origin']}   {shown_path(home.folder)}", document["service"])
     for item in document["authority"]:
@@ -139,6 +163,7 @@ def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
         out.text(f"{MEANS[item['state']]}; by {inert(item['by'])}: {inert(item['reason'])}", 4)
     if document["authority"]:
         out.say()
+    _alarms(out, document["canaries"])
     policy, force, log = document["policy"], document["in_force"], document["log"]
     if policy["error"]:
         out.say(f"  {out.mark('error', 'the policy file does not load')}")
@@ -167,8 +192,19 @@ def _show(out: Terminal, home: Home, document: dict[str, Any]) -> None:
     if verdicts:
         head = f"  {'verdicts':<14}"
         out.say(f"{out.style(head, 'dim')}{verdicts}")
+    _list(out, "Canaries", [item for item in document["canaries"] if item["at"]], _canary)
     _list(out, "Waiting", document["waiting"], _wait)
     _list(out, "Open: permitted, and nobody has reported what came of it", document["open"], _open)
+
+
+def _alarms(out: Terminal, canaries: list[dict[str, Any]]) -> None:
+    red = [item for item in canaries if item["red"]]
+    for item in red:
+        word = out.mark("error", f"CANARY {item['state'].upper()}: {inert(item['surface'])}")
+        out.say(f"  {out.style(word, 'bold')}")
+        out.text(_WORDS[item["state"]].format(result=inert((item["result"] or "").replace("_", " "))), 4)
+    if red:
+        out.say()
 
 
 def _identity(word: str) -> str:
@@ -180,6 +216,13 @@ def _list(out: Terminal, name: str, items: list[dict[str, Any]], line: Any) -> N
     out.say(out.style(name, "bold") + ("" if items else ": nothing"))
     for item in items:
         out.say("  " + line(out, item))
+
+
+def _canary(out: Terminal, item: dict[str, Any]) -> str:
+    hours, minutes = divmod(item["age_s"] // 60, 60)
+    age = f"{hours} h {minutes:02} min ago" if hours else f"{minutes} min ago"
+    word = out.mark("error" if item["red"] else "ok", item["result"].replace("_", " "), 12)
+    return f"{word}  {pad(item['surface'], 34)}  {pad(age, 18)}  {item['action_id'] or ''}"
 
 
 def _wait(out: Terminal, item: dict[str, Any]) -> str:

@@ -121,6 +121,11 @@ def _record(item: View) -> tuple[str, str]:
         by = ", ".join(part["approver"] or part["approver_id"] for part in item["approval"])
         part = item["erasure"]
         return part["state"], f"by {by}: {part['reason'] or '(withheld)'}, of {part['subject']}"
+    if item["canary"] is not None:
+        from navicert.cli.view import CAME
+
+        part = item["canary"]
+        return CAME.get(part["result"], part["result"]), f"{part['surface']}   {part['action'] or ''}"
     return "", f"separation: {item['separation']}" if item["separation"] else ""
 
 

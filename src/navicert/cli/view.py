@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         ApprovalPart,
         ApproverPart,
         AuthorityPart,
+        CanaryPart,
         DecisionPart,
         DeferralPart,
         Execution,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     )
 
 View = dict[str, Any]
+CAME = {"denied": "denied", "ran": "IT RAN", "no_answer": "NO ANSWER", "otherwise": "NOT DENIED"}
+"""What came of a canary, in words; in capitals, where it is an alarm."""
 
 
 def view(archive: Archive, row: LogRow) -> View:
@@ -78,6 +81,7 @@ def view_of(receipt: Receipt, sha256: str, hidden: dict[str, Any], withheld: str
         "erasure": msgspec.to_builtins(receipt.erasure) | {"reason": hidden.get(ERASURE)} if receipt.erasure else None,
         "restore": msgspec.to_builtins(receipt.restore) | {"reason": hidden.get(RESTORE)} if receipt.restore else None,
         "prune": msgspec.to_builtins(receipt.prune),
+        "canary": _canary(receipt.canary) if receipt.canary else None,
         "execution": _execution(receipt.execution, hidden) if receipt.execution else None,
         "completes": receipt.completes,
         "key": msgspec.to_builtins(receipt.key),
@@ -185,6 +189,10 @@ def _approver(part: ApproverPart, hidden: dict[str, Any]) -> View:
         "key_id": part.key.key_id,
         "until": part.until,
     }
+
+
+def _canary(part: CanaryPart) -> View:
+    return {"surface": plain(part.surface), "result": part.result, "nonce": part.nonce, "action": part.action}
 
 
 def resolution_text(item: View) -> str:

@@ -40,6 +40,7 @@ _REQUIRED: Final[dict[str, frozenset[str]]] = {
     "erasure": frozenset({"erasure", "approval"}),
     "restore": frozenset({"restore"}),
     "prune": frozenset({"prune"}),
+    "canary": frozenset({"canary"}),
 }
 _OPTIONAL: Final[dict[str, frozenset[str]]] = {
     "decision": frozenset({"session", "context", "deferral", "authority"}),
@@ -48,7 +49,7 @@ _OPTIONAL: Final[dict[str, frozenset[str]]] = {
 _PARTS: Final = (
     "separation", "session", "action", "requester_context", "decision", "context", "deferral", "approval",
     "revalidation", "authority", "execution", "completes", "key", "approver", "policy",
-    "erasure", "restore", "prune",
+    "erasure", "restore", "prune", "canary",
 )  # fmt: skip
 
 

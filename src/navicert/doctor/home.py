@@ -29,6 +29,7 @@ OLDEST_SQLITE: Final = (3, 37, 0)
 
 def run_checks(home: Home, config: Config) -> list[Finding]:
     """Return every finding, in the order of the checks; a check that fails itself is an error, not silence."""
+    from navicert.doctor.canaries import canary_check
     from navicert.doctor.checkpoints import anchor_check, checkpoint_check, root_check, witness_check
     from navicert.doctor.people import approvers_check, notify_check, sources_check, supervisors_check
 
@@ -38,7 +39,7 @@ def run_checks(home: Home, config: Config) -> list[Finding]:
         ("separation", _separation), ("workspace", _workspace), ("identity", _identity),
         ("approvers", approvers_check), ("supervisors", supervisors_check), ("sources", sources_check),
         ("notify", notify_check), ("root", root_check), ("checkpoint", checkpoint_check), ("anchor", anchor_check),
-        ("witness", witness_check),
+        ("witness", witness_check), ("canary", canary_check),
     )  # fmt: skip
     for code, check in checks:
         try:

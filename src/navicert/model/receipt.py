@@ -13,8 +13,9 @@ from navicert.model.value import Value
 
 RECEIPT_VERSION = "navicert/1"
 Kind = Literal[
-    "decision", "resolution", "outcome", "boot", "key", "policy", "authority", "approver", "erasure", "restore", "prune"
-]
+    "decision", "resolution", "outcome", "boot", "key", "policy", "authority", "approver", "erasure", "restore",
+    "prune", "canary",
+]  # fmt: skip
 
 
 class Log(Value, frozen=True, kw_only=True):
@@ -215,6 +216,18 @@ class PrunePart(Value, frozen=True, kw_only=True):
     archive: str
 
 
+class CanaryPart(Value, frozen=True, kw_only=True):
+    """What came of an action that must be denied, sent over a surface as agents send theirs: of R1.c in operation.
+
+    result: `denied`, `ran`, `no_answer` or `otherwise`. nonce: SHA-256 of what it carried. action: that was denied.
+    """
+
+    surface: str
+    result: str
+    nonce: str
+    action: str | None = None
+
+
 class ReleasePart(Value, frozen=True, kw_only=True):
     """Less than the whole result was released. how: `redacted` or `withheld`. labels: why; `*` where unclassified."""
 
@@ -273,3 +286,4 @@ class Receipt(Value, frozen=True, kw_only=True):
     erasure: ErasurePart | None = None
     restore: RestorePart | None = None
     prune: PrunePart | None = None
+    canary: CanaryPart | None = None

@@ -26,6 +26,7 @@ from navicert.config import Config
 from navicert.engine.workings import safe
 from navicert.model.errors import IdentityError, InvalidAction, NavicertError, Unavailable
 from navicert.service import wire
+from navicert.service.canaries import send_canaries
 from navicert.service.desk import Desk, Page
 from navicert.service.peers import Directory, Peer
 from navicert.service.sockets import listen_tcp, listen_unix, peer_at, shown_address
@@ -101,6 +102,9 @@ class Owner:
             self.tcp = shown_address(tcp)
             self._spawn("accept-tcp", lambda: self._accept(tcp, local=False))
         self._spawn("sweep", self._sweep)
+        if self._config.canary_minutes > 0:
+            home, minutes = self._deployment.home.folder, self._config.canary_minutes
+            self._spawn("canary", lambda: send_canaries(home, minutes, self._stop, self._canary_failed))
 
     def close(self) -> None:
         """Accept nothing more, let running requests end (2 s), and take back what is out."""
@@ -252,6 +256,10 @@ class Owner:
             self._complain("policy", f"the changed policy does not load, the last good one stays: {error}")
         else:
             self._said.pop("policy", None)
+
+    def _canary_failed(self, text: str) -> None:
+        self._said.pop("canary", None)  # an alarm is said each time
+        self._complain("canary", text)
 
     def _complain(self, part: str, text: str) -> None:
         if self._said.get(part) != text:

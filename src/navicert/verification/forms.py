@@ -42,6 +42,7 @@ RELEASED: Final = frozenset({"redacted", "withheld"})
 STATES: Final = tuple(state.value for state in LADDER)
 """The words for authority, from full to none."""
 ERASURES: Final = frozenset({"hold", "release", "erased"})
+CANARIES: Final = frozenset({"denied", "ran", "no_answer", "otherwise"})
 _RESULTS: Final = PERMITTING | WAITING | {"DENY"}
 _ANSWERS: Final = frozenset(answer.value for answer in Answer)
 _ROLES: Final = frozenset({"approver", "backup", "requester"})
@@ -83,6 +84,7 @@ def check_form(receipt: Receipt, place: str) -> None:
         raise VerificationError("schema", f"{place}: a keyed digest or pseudonym is not in the form of one")
     digests = [receipt.completes, *([context.hash, context.head] if context else [])]
     digests += [receipt.restore.root] if receipt.restore else [receipt.prune.archive] if receipt.prune else []
+    digests += [receipt.canary.nonce] if receipt.canary else []
     if any(digest is not None and _DIGEST.fullmatch(digest) is None for digest in digests):
         raise VerificationError("schema", f"{place}: a digest is not 64 hexadecimal digits")
     if receipt.authority is not None:
@@ -93,6 +95,8 @@ def check_form(receipt: Receipt, place: str) -> None:
         _check_approval(item, place)
     if receipt.erasure is not None and receipt.erasure.state not in ERASURES:
         raise VerificationError("schema", f"{place}: `{receipt.erasure.state}` is nothing that becomes of a subject")
+    if receipt.canary is not None and receipt.canary.result not in CANARIES:
+        raise VerificationError("schema", f"{place}: `{receipt.canary.result}` is nothing that comes of a canary")
     if receipt.execution is not None:
         _check_release(receipt.execution, place)
     if action is not None and decision is not None:

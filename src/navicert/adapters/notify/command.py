@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -37,11 +37,15 @@ class CommandNotifier:
 
     def notify(self, wait: Wait, names: Sequence[str]) -> None:
         """Tell these people that the wait is there; raises `Unavailable` where the command did not."""
+        self.tell(_notice(wait, names))
+
+    def tell(self, document: Mapping[str, object]) -> None:
+        """Have the command read this; raises `Unavailable` where it did not."""
         program = self._words[0]
         notice = os.memfd_create("notice")  # read at the command's own pace, and at rest nowhere
         try:
             with os.fdopen(os.dup(notice), "wb") as file:
-                file.write(msgspec.json.encode(_notice(wait, names)) + b"\n")
+                file.write(msgspec.json.encode(document) + b"\n")
             os.lseek(notice, 0, os.SEEK_SET)
             code = self._run(notice)
         except (OSError, ValueError) as error:
