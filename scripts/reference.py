@@ -4,6 +4,7 @@
 * Keys, types, bounds and defaults are those of the JSON Schema, which is made of the reader's own tables; so are the
   descriptions (`syntax/fields.py`, `syntax/schema.py`), which editors show too. What has none is an error.
 * `scripts/reference.py` writes the page; with `--check` it writes nothing, and exits with 1 where the page differs.
+  So it does with docs/reference/threats.md (`threats_page.py`).
 """
 # ruff: noqa: SLF001 - the reader's tables are what is shown
 
@@ -265,4 +266,7 @@ def _of_kind(name: str, whole: schema.Schema | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(__file__).resolve().parent.parent, sys.argv[1:]))
+    import threats_page
+
+    ROOT: Final = Path(__file__).resolve().parent.parent
+    sys.exit(main(ROOT, sys.argv[1:]) or threats_page.main(ROOT, sys.argv[1:]))

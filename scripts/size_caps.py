@@ -2,7 +2,8 @@
 
 * A source file has at most 500 lines, a test file at most 800.
 * What everything rests on (`TRUSTED`) has at most 14,000 lines in all, `model` and `core` of it at most 5,000; any
-  other package at most 6,500; the whole at most 44,000 (ADR 0019, 0026). Here a blank line does not count (ADR 0018).
+  other package at most 6,500, `cli` 7,000; the whole at most 45,500, without the conformance kit, which nothing rests
+  on and which has 9,000 of its own (ADR 0019, 0026, 0029). Here a blank line does not count (ADR 0018).
 * The median of the source files is printed, and remarked on above 150.
 """
 
@@ -20,7 +21,9 @@ MODEL_AND_CORE: Final = 5_000
 TRUSTED: Final = ("model", "core", "syntax", "tlog", "engine", "ports", "verification")
 TRUSTED_SOURCE: Final = 14_000
 PACKAGE: Final = 6_500
-WHOLE_SOURCE: Final = 44_000
+OWN: Final = {"cli": 7_000, "conformance": 9_000}
+WHOLE_SOURCE: Final = 45_500
+KIT: Final = "conformance"
 MEDIAN: Final = 150
 
 
@@ -58,8 +61,8 @@ def violations(sizes: Sizes) -> list[str]:
     for name, lines, cap in (
         ("model and core", total_of(sizes.written, "model", "core"), MODEL_AND_CORE),
         ("what everything rests on", total_of(sizes.written, *TRUSTED), TRUSTED_SOURCE),
-        *((f"`{package}`", total_of(sizes.written, package), PACKAGE) for package in others),
-        ("the whole source", sum(sizes.written.values()), WHOLE_SOURCE),
+        *((f"`{package}`", total_of(sizes.written, package), OWN.get(package, PACKAGE)) for package in others),
+        ("the whole source", sum(sizes.written.values()) - total_of(sizes.written, KIT), WHOLE_SOURCE),
     ):
         if lines > cap:
             found.append(f"{name}: {lines} lines, the cap is {cap}")

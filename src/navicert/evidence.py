@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -62,8 +62,8 @@ SCRIPTS: Final = ("check.sh", "verify.sh")
 """What goes along: fifteen lines to read, and all that a shell can do."""
 PREDICATE: Final = "urn:navicert:receipt:1"
 """The in-toto predicate type of a receipt."""
-_STATEMENT: Final = "https://in-toto.io/Statement/v1"
-_PAYLOAD: Final = "application/vnd.in-toto+json"
+STATEMENT: Final = "https://in-toto.io/Statement/v1"
+PAYLOAD: Final = "application/vnd.in-toto+json"
 Progress = Callable[[int, int], None]
 
 
@@ -110,7 +110,7 @@ def export(
                 navicert=FORMAT,
                 entries=len(seqs) if seqs is not None else archive.head()[0],
                 made_at=rfc3339(made_at),
-                made_by=_maker(),
+                made_by=maker(),
                 origin=trust.origin,
                 revealed=revealed,
                 scope=scope,
@@ -149,29 +149,40 @@ def export_dsse(folder: Path, target: Path, *, progress: Progress = lambda _done
 
 
 def _envelope(row: LogRow, signer: FileKey) -> dict[str, object]:
-    """DSSE v1 over an in-toto Statement v1; ES256 signatures are in DER, as those who verify envelopes have them."""
-    predicate = msgspec.Raw(row.data)
     name = msgspec.json.decode(row.data)["receipt_id"]
+    return envelope({name: bytes_digest(row.data)}, PREDICATE, msgspec.Raw(row.data), signer)
+
+
+def envelope(subjects: Mapping[str, str], kind: str, predicate: object, signer: FileKey) -> dict[str, object]:
+    """Return DSSE v1 over an in-toto Statement v1. subjects: name → SHA-256 as hex. kind: the predicate's type.
+
+    ES256 signatures are in DER, as those who verify envelopes have them.
+    """
     payload = msgspec.json.encode(
         {
-            "_type": _STATEMENT,
-            "subject": [{"name": name, "digest": {"sha256": bytes_digest(row.data)}}],
-            "predicateType": PREDICATE,
+            "_type": STATEMENT,
+            "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in subjects.items()],
+            "predicateType": kind,
             "predicate": predicate,
         }
     )
-    pae = b"DSSEv1 %d %b %d %b" % (len(_PAYLOAD), _PAYLOAD.encode(), len(payload), payload)
-    signature = signer.sign(pae)
+    signature = signer.sign(pae(payload))
     if signer.algorithm == ES256:
         signature = encode_dss_signature(int.from_bytes(signature[:32]), int.from_bytes(signature[32:]))
     return {
         "payload": encode64(payload),
-        "payloadType": _PAYLOAD,
+        "payloadType": PAYLOAD,
         "signatures": [{"keyid": signer.key_id, "sig": encode64(signature)}],
     }
 
 
-def _maker() -> str:
+def pae(payload: bytes) -> bytes:
+    """Return what a DSSE v1 signature over a statement covers."""
+    return b"DSSEv1 %d %b %d %b" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)
+
+
+def maker() -> str:
+    """Return what made a file: `navicert X.Y.Z`, without a version where it was not installed."""
     try:
         return f"navicert {version('navicert')}"
     except PackageNotFoundError:  # run from its source, without having been installed

@@ -70,17 +70,26 @@ def test_what_everything_rests_on_has_a_cap(tmp_path):
 
 
 def test_every_other_package_has_a_cap(tmp_path):
-    for number in range(14):
+    for number in range(19):
+        _write(tmp_path, f"src/navicert/conformance/v{number}.py", 500)
+    for number in range(15):
         _write(tmp_path, f"src/navicert/cli/v{number}.py", 500)
+    for number in range(14):
+        _write(tmp_path, f"src/navicert/sdk/v{number}.py", 500)
 
-    assert size_caps.violations(size_caps.measure(tmp_path)) == ["`cli`: 7000 lines, the cap is 6500"]
+    assert size_caps.violations(size_caps.measure(tmp_path)) == [
+        "`cli`: 7500 lines, the cap is 7000",
+        "`conformance`: 9500 lines, the cap is 9000",
+        "`sdk`: 7000 lines, the cap is 6500",
+    ]
 
 
 def test_the_whole_source_has_a_cap(tmp_path):
-    for number in range(89):
+    for number in range(92):
         _write(tmp_path, f"src/navicert/part{number}/v.py", 500)
+    _write(tmp_path, "src/navicert/conformance/v.py", 500)  # nothing rests on it, and it has a cap of its own
 
-    assert size_caps.violations(size_caps.measure(tmp_path)) == ["the whole source: 44500 lines, the cap is 44000"]
+    assert size_caps.violations(size_caps.measure(tmp_path)) == ["the whole source: 46000 lines, the cap is 45500"]
 
 
 def test_a_median_above_the_aim_is_noted_and_does_not_fail(tmp_path, capsys):

@@ -25,6 +25,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "call": ("mcp", "call one tool behind the gateway, as a client would"),
     "mcp": ("mcp", "the gateway itself, as an MCP client launches it"),
     "status": ("start", "what is in force, what waits, what is open"),
+    "canary": ("start", "send what must be denied over every surface, and see that it is"),
+    "coverage": ("record", "what was seen mediated, and what was not"),
     "doctor": ("start", "check that this deployment is sound, and say what it does not protect"),
     "tail": ("record", "the newest receipts, one line each"),
     "sessions": ("record", "all sessions"),
@@ -52,6 +54,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "export": ("record", "evidence for a stranger, in one file"),
     "log": ("trust", "the log as others know it: checkpoint, proofs, tiles; prune and restore"),
     "key": ("trust", "make, rotate and publish signing keys"),
+    "conformance": ("trust", "put this system, or another, under test, and leave evidence of it"),
     "witness": ("trust", "watch logs of others, and cosign what only ever grows"),
 }
 """Verb → (group, what it does). Nothing is imported to list them."""

@@ -1,0 +1,1 @@
+"""Attacks and ordinary work, by threat class: one file each, read by `scenarios`."""
