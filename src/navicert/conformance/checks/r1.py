@@ -92,7 +92,7 @@ def denied(t: Trial) -> None:
     t.expect("and why", "nothing is written there", record.reason)
 
 
-@check("R1-2", serves=("R1.b", "R1.d"), twins=("waits_run", "effects_first"), policy=PLACES)
+@check("R1-2", serves=("R1.b", "R1.d"), twins=("effects_first", "waits_run"), policy=PLACES)
 def deferred(t: Trial) -> None:
     """An action that matches a DEFER condition is suspended without effect, and its deferral is recorded."""
     session, allowed, value = t.session(), t.drawn(), t.drawn()
