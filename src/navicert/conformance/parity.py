@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from navicert.conformance.forking import forking
 from navicert.conformance.policies import policy
 from navicert.conformance.runner import ADAPTERS, Run
 from navicert.conformance.trial import Trial
@@ -189,7 +190,12 @@ def run_parity(
     """Put the corpus through every surface and compare; `progress` gets surface and session as each is through."""
     sessions = corpus()
     observers = Observers()
-    with TemporaryDirectory(prefix="navicert-kit-") as room, observers.running(), ThreadPoolExecutor(2) as pool:
+    with (
+        TemporaryDirectory(prefix="navicert-kit-") as room,
+        observers.running(),
+        forking(),
+        ThreadPoolExecutor(2) as pool,
+    ):
         run = Run(Path(room), observers, lambda *_: None)
         judged = dict(
             zip(

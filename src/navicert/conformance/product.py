@@ -18,6 +18,7 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from navicert.conformance.contract import CONTRACT, Hello, Request, Stop
+from navicert.conformance.forking import PIPE, popen
 from navicert.model.errors import NavicertError
 from navicert.model.value import Value
 
@@ -51,9 +52,7 @@ class Product:
         self._over = False
         self._errors = errors
         with errors.open("ab") as sink:
-            self._process = subprocess.Popen(  # noqa: S603 - the command of an adapter is the tester's own
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink, start_new_session=True
-            )
+            self._process = popen(command, stdin=PIPE, stdout=PIPE, stderr=sink)
         greeting: Future[_Reply] = Future()
         self._waiting[0] = greeting
         self._reader = Thread(target=self._read, daemon=True)

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from navicert.conformance.checks import CHECKS
 from navicert.conformance.contract import Done, Export, Hello, SetPolicy, Start, Started
+from navicert.conformance.forking import forking
 from navicert.conformance.issuer import TokenIssuer
 from navicert.conformance.policies import placed
 from navicert.conformance.product import Broken, Product, Refusal
@@ -209,7 +210,7 @@ def run_all(
     Deployments lie in a temporary folder that other users of this machine may enter: their agents and people do.
     """
     observers = Observers()
-    with TemporaryDirectory(prefix="navicert-kit-") as room, observers.running():
+    with TemporaryDirectory(prefix="navicert-kit-") as room, observers.running(), forking():
         Path(room).chmod(0o755)
         run = Run(Path(room), observers, progress)
         found = list(run.surfaces(adapters, wanted))

@@ -11,7 +11,6 @@ import resource
 import signal
 import socket
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from navicert.adapters.store.reading import connect
 from navicert.adapters.store.vault import Vault
 from navicert.audit import open_archive
 from navicert.conformance import contract
+from navicert.conformance.forking import Process
 from navicert.core.accumulate import fold
 from navicert.core.canonical import state_bytes
 from navicert.core.shared import session_key
@@ -131,7 +131,7 @@ def _gateways_hung(ours: Ours) -> Iterator[None]:
     ours.new_gateways()
 
 
-def _owner(ours: Ours) -> subprocess.Popen[str]:
+def _owner(ours: Ours) -> Process:
     if ours.owner is None:
         raise Unavailable("no owner runs here")
     return ours.owner

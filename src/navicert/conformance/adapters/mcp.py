@@ -26,6 +26,7 @@ from navicert.audit import open_archive
 from navicert.conformance import contract
 from navicert.conformance.adapters.ours import Ours
 from navicert.conformance.contract import Answered, Done
+from navicert.conformance.forking import DEVNULL, PIPE, Process, popen
 from navicert.conformance.serving import serve
 from navicert.gateway.calling import RECEIPT, VERSION
 from navicert.gateway.doors import SESSION
@@ -171,7 +172,7 @@ class Stdio(Mcp):
         client = self._clients[f"another, of {call.session}"] = Client(self.gateway(), token)
         return self._called(call, lambda params: client.asks(_CALL, params, self.patience_s))
 
-    def gateways(self) -> list[subprocess.Popen[bytes]]:
+    def gateways(self) -> list[Process]:
         """Return those of all sessions."""
         return [each.process for each in self._clients.values()]
 
@@ -193,9 +194,7 @@ class Client:
     """A client of 2025-11-25 on the standard input and output of a gateway of its own. Thread-safe."""
 
     def __init__(self, command: list[str], token: str) -> None:
-        self.process = subprocess.Popen(  # noqa: S603 - our own
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"NAVICERT_LAUNCH": token}
-        )
+        self.process = popen(command, stdin=PIPE, stdout=PIPE, env=os.environ | {"NAVICERT_LAUNCH": token})
         self._lock = Lock()
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._asked = 0
@@ -277,15 +276,13 @@ class Http(Mcp):
         super().prepare()
         self.new_gateways()
 
-    def gateways(self) -> list[subprocess.Popen[bytes]]:
+    def gateways(self) -> list[Process]:
         """Return the one."""
         return [self.served]
 
     def new_gateways(self) -> None:
         """Start the gateway, and wait until it serves."""
-        self.served = subprocess.Popen(  # noqa: S603 - our own
-            self.gateway("--listen", "127.0.0.1:0"), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        self.served = popen(self.gateway("--listen", "127.0.0.1:0"), stdin=DEVNULL, stderr=PIPE)
         port: Future[int] = Future()
         Thread(target=_hear, args=(self.served, port), daemon=True).start()
         self.port = port.result(self.patience_s)
@@ -335,7 +332,7 @@ class Http(Mcp):
         return super().stop(request)
 
 
-def _hear(gateway: subprocess.Popen[bytes], port: Future[int]) -> None:
+def _hear(gateway: Process, port: Future[int]) -> None:
     """Find the port in what a gateway says, and hand everything on to our own standard error."""
     for line in gateway.stderr or ():
         found = _SERVING.search(line)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -30,6 +29,7 @@ from navicert.conformance import contract
 from navicert.conformance.adapters.breaking import break_part, change_context, parts_of
 from navicert.conformance.adapters.person import Asked, Introduce
 from navicert.conformance.contract import Done, Found, Hello, Link, Record, Request, Started, Voted
+from navicert.conformance.forking import DEVNULL, PIPE, Process, popen
 from navicert.conformance.twins import TWINS
 from navicert.evidence import maker
 from navicert.model.context import SessionContext
@@ -64,9 +64,9 @@ class Ours:
         self.home: Home = Home(Path())
         self.start: contract.Start
         self.sessions: dict[str, Any] = {}
-        self.owner: subprocess.Popen[str] | None = None
+        self.owner: Process | None = None
         self.broken: dict[str, AbstractContextManager[None]] = {}
-        self._people: subprocess.Popen[bytes] | None = None
+        self._people: Process | None = None
         self._enrolled: set[str] = set()
         self._lock = Lock()
         self._answers: dict[type, Callable[[Any], Value]] = {
@@ -166,9 +166,7 @@ class Ours:
 
     def start_owner(self) -> None:
         """Start the owner, and wait until it is ready."""
-        self.owner = subprocess.Popen(  # noqa: S603 - our own
-            self.at_home("up", "--json"), stdout=subprocess.PIPE, text=True
-        )
+        self.owner = popen(self.at_home("up", "--json"), stdout=PIPE)
         if not self.owner.stdout or not self.owner.stdout.readline():
             raise Unavailable("the owner did not start; its words are on standard error")
 
@@ -182,7 +180,7 @@ class Ours:
         """Start who decides anew; raises where that refuses to start. Sessions go on."""
         self.start_owner()
 
-    def gateways(self) -> Sequence[subprocess.Popen[bytes]]:
+    def gateways(self) -> Sequence[Process]:
         """Return the processes that stand between the agents and the tools."""
         return ()
 
@@ -283,11 +281,8 @@ class Ours:
 
     def _ask_people(self, request: Introduce | Asked, kind: type[V]) -> V:
         if self._people is None:
-            self._people = subprocess.Popen(  # noqa: S603 - our own
-                [sys.executable, "-m", "navicert.conformance.adapters.person", str(self._socket())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
+            program = [sys.executable, "-m", "navicert.conformance.adapters.person", str(self._socket())]
+            self._people = popen(program, stdin=PIPE, stdout=PIPE)
         people = self._people
         people.stdin.write(msgspec.json.encode(request) + b"\n")  # type: ignore[union-attr]  # it is a pipe
         people.stdin.flush()  # type: ignore[union-attr]  # it is a pipe
@@ -323,9 +318,11 @@ class Ours:
         """Write a package of one action, or the bundle of the whole log."""
         if request.action is None:
             command = self.at_home("export", "--to", request.to, "--json")
-            ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
-            if ran.returncode:
-                raise Unavailable(ran.stderr.strip())
+            process = popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE)
+            said = process.stderr.read().decode(errors="replace") if process.stderr else ""
+            process.wait()
+            if not Path(request.to).exists():
+                raise Unavailable(said.strip())
         else:
             with open_archive(self.home) as archive:
                 Path(request.to).write_bytes(package_of(archive, request.action))
