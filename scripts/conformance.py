@@ -112,7 +112,7 @@ def _about(results: Results) -> Iterator[str]:
     where = results.environment
     yield f"| made | {results.made_at[:16].replace('T', ' ')} UTC, good until {results.expires_at[:10]} |"
     yield "|---|---|"
-    yield f"| product | {', '.join(results.registry['product'])}, commit {(where.get('commit') or 'unknown')[:12]} |"
+    yield f"| product | {', '.join(results.registry['product'])}, commit {_commit(where)} |"
     yield f"| on | {where['system']}, Python {where['python']}, {where['processors']} processors |"
     for verdict in results.verdicts:
         missing = f"; not: {', '.join(verdict.missing)}" if verdict.missing else ""
@@ -122,6 +122,11 @@ def _about(results: Results) -> Iterator[str]:
         surfaces = ", ".join(results.parity["surfaces"])
         yield f"| parity | {results.parity['actions']} actions through {surfaces}: {count} differences |"
     yield f"| signed by | `{fingerprint(results.key['algorithm'], results.key['public'])}` |"
+
+
+def _commit(where: dict[str, Any]) -> str:
+    commit = where.get("commit") or "unknown"
+    return commit[:12] + (", with changes" if commit.endswith("+") else "")
 
 
 def _rows(results: Results) -> Iterator[str]:

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Timer
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import IO, Any, Final, Literal, NamedTuple, Protocol
 
 import navicert
 from navicert import ActionDenied, ActionSuspended, Guard, NavicertError, Session, Unavailable
 from navicert.assemble import Home, make_home
 from navicert.config import FILE
 from navicert.conformance.attack_tools import TOOLS, Toolbox
-from navicert.conformance.launched import Launcher
+from navicert.conformance.forking import PIPE, hang_up, popen
 
 _TOOLBOX: Final = str(Path(__file__).with_name("attack_tools.py"))
 _PATIENCE_S: Final = 60.0
@@ -67,8 +68,8 @@ def a_home(folder: Path, policy: str, in_band_s: int = 0) -> Home:
 class SdkAgent:
     """It calls functions that `@guard.tool` governs."""
 
-    def __init__(self, guard: Guard, home: Home, world: Path, tools: Iterable[str], launcher: Launcher) -> None:
-        del home, launcher
+    def __init__(self, guard: Guard, home: Home, world: Path, tools: Iterable[str]) -> None:
+        del home
         box = Toolbox(str(world))
         self._tools = {name: guard.tool(name)(_function(box, name)) for name in tools}
 
@@ -108,14 +109,13 @@ def _why(code: str, rules: Iterable[str]) -> str:
 class GatewayAgent:
     """An MCP client of `navicert mcp --all` over standard input and output; one process for each session."""
 
-    def __init__(self, guard: Guard, home: Home, world: Path, tools: Iterable[str], launcher: Launcher) -> None:
+    def __init__(self, guard: Guard, home: Home, world: Path, tools: Iterable[str]) -> None:
         from msgspec.structs import replace
 
         from navicert.gateway.servers import write_server
 
         del guard
         self._home = home
-        self._launcher = launcher
         self._errors = home.folder.parent / "gateway.err"
         self._clients: dict[str, _Client] = {}
         for group in dict.fromkeys(name.partition(".")[0] for name in tools):
@@ -125,7 +125,7 @@ class GatewayAgent:
     def call(self, session: Session, tool: str, arguments: dict[str, Any]) -> Told:
         """Call a tool of the server that bears its first word."""
         if session.id not in self._clients:
-            self._clients[session.id] = _Client(self._launcher, self._home, session, self._errors)
+            self._clients[session.id] = _Client(self._home, session, self._errors)
         group, _, name = tool.partition(".")
         answer = self._clients[session.id].asks("tools/call", {"name": f"{group}__{name}", "arguments": arguments})
         if "error" in answer:
@@ -166,10 +166,13 @@ def _pinned(group: str) -> Any:
 class _Client:
     """One client of one gateway process."""
 
-    def __init__(self, launcher: Launcher, home: Home, session: Session, errors: Path) -> None:
-        words = ["--home", str(home.folder), "mcp", "--all"]
+    def __init__(self, home: Home, session: Session, errors: Path) -> None:
+        command = [sys.executable, "-m", "navicert", "--home", str(home.folder), "mcp", "--all"]
+        env = os.environ | {"NAVICERT_LAUNCH": session.launch_token()}
         self._errors = errors
-        self._gateway = launcher.launch(words, {"NAVICERT_LAUNCH": session.launch_token()}, errors)
+        with errors.open("ab") as sink:
+            self._gateway = popen(command, stdin=PIPE, stdout=PIPE, stderr=sink, env=env)
+        self._input: IO[bytes] = self._gateway.stdin  # type: ignore[assignment]  # it is a pipe
         self._last = Timer(_PATIENCE_S, self._gateway.kill)
         self._last.start()
         self._asked = 0
@@ -178,13 +181,13 @@ class _Client:
         self._sends({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def _sends(self, message: dict[str, Any]) -> None:
-        self._gateway.stdin.write(json.dumps(message).encode() + b"\n")
-        self._gateway.stdin.flush()
+        self._input.write(json.dumps(message).encode() + b"\n")
+        self._input.flush()
 
     def asks(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         self._asked += 1
         self._sends({"jsonrpc": "2.0", "id": self._asked, "method": method, "params": params})
-        for line in self._gateway.stdout:
+        for line in self._gateway.stdout or ():
             message: dict[str, Any] = json.loads(line)
             if message.get("id") == self._asked and "method" not in message:
                 return message
@@ -193,10 +196,10 @@ class _Client:
 
     def close(self) -> None:
         self._last.cancel()
-        self._gateway.close(10.0)
+        hang_up(self._gateway, 10.0)
 
 
-AGENTS: Final[dict[str, Callable[[Guard, Home, Path, Iterable[str], Launcher], Agent]]] = {
+AGENTS: Final[dict[str, Callable[[Guard, Home, Path, Iterable[str]], Agent]]] = {
     "sdk": SdkAgent,
     "mcp-stdio": GatewayAgent,
 }

@@ -128,6 +128,21 @@ def popen(
     return Forked(int(pid), descriptors[0], pipes)
 
 
+def hang_up(process: Process, within_s: float) -> None:
+    """Close a process's input, wait for its end, and end it where it does not; then close what it wrote to."""
+    if process.stdin is not None:
+        with suppress(OSError):  # what could not be sent is lost with it
+            process.stdin.close()
+    try:
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
 @contextmanager
 def forking() -> Iterator[None]:
     """Have programs of ours forked while this lasts; does nothing where that is so already."""

@@ -26,7 +26,7 @@ from typing import Any, Final, Literal
 
 from navicert import NavicertError, Session
 from navicert.conformance.agents import AGENTS, Agent, Told, a_home, declared, opened
-from navicert.conformance.launched import Launcher
+from navicert.conformance.forking import forking
 from navicert.conformance.scenarios import Drawn, Effect, Scenario, Step, Threat, used
 from navicert.conformance.scenarios import threats as all_threats
 from navicert.conformance.world import LOOPBACK, Observers
@@ -96,7 +96,7 @@ def run_threats(
             result = Result(scenario=scenario.id, surface=surface, came="elsewhere", green=True, why=scenario.elsewhere)
         else:
             place = folder / f"{next(numbers):04}"
-            run = _Run(scenario, place, observers, surface, launcher)
+            run = _Run(scenario, place, observers, surface)
             try:
                 result = run.played()
             except (NavicertError, OSError) as error:
@@ -110,7 +110,7 @@ def run_threats(
         return result
 
     items = [(scenario, surface) for surface in (*surfaces, CONTROL) for scenario in wanted]
-    with Launcher() as launcher, ThreadPoolExecutor(_WORKERS) as pool:
+    with forking(), ThreadPoolExecutor(_WORKERS) as pool:
         results = list(pool.map(play, items))
     works = {each.scenario: each.green for each in results if each.surface == CONTROL}
     return Results(
@@ -134,10 +134,7 @@ def policy_of(scenario: Scenario, surface: str) -> str:
 class _Run:
     """One scenario, once."""
 
-    def __init__(
-        self, scenario: Scenario, folder: Path, observers: Observers, surface: str, launcher: Launcher
-    ) -> None:
-        self._launcher = launcher
+    def __init__(self, scenario: Scenario, folder: Path, observers: Observers, surface: str) -> None:
         self._scenario = scenario
         self._surface = surface
         self._observers = observers
@@ -177,7 +174,7 @@ class _Run:
             called = {step.call for step in self._scenario.steps if step.call is not None}
             groups = {name.partition(".")[0] for name in called}
             tools = [name for name in declared(policy) if name.partition(".")[0] in groups]
-            agent = AGENTS[surface](guard, home, self._where, tools, self._launcher)
+            agent = AGENTS[surface](guard, home, self._where, tools)
             sessions: dict[str, Session] = {}
             try:
                 sessions["main"] = guard.session(
