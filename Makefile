@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= navicert-demo
 
-.PHONY: help quickstart test lint format bench bench-gateway bench-publish lock clean
+.PHONY: help quickstart test lint format bench bench-gateway bench-publish lock mutants clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -34,6 +34,14 @@ bench-gateway: $(VENV)/.dev ## the gateway beside a proxy framework in one run, 
 
 bench-publish: $(VENV)/.dev ## copy the last run into docs/reference/speed/
 	@$(BIN)/python bench/run.py --publish
+
+mutants: $(VENV)/.dev ## break every enforcement branch, about an hour (ARGS="--module evaluate" for less)
+	@PYTHONPATH=src $(BIN)/python scripts/mutants.py $(ARGS)
+
+conformance: $(VENV)/.dev ## run the conformance kit on every surface, and take its results over into the docs
+	@rm -rf build/conformance build/conformance.zip && mkdir -p build
+	@PATH=$(BIN):$$PATH navicert conformance run --out build/conformance || test $$? = 1
+	@$(BIN)/python scripts/conformance.py --publish build/conformance
 
 lock: $(VENV)/.dev ## resolve requirements/ anew (UPGRADE=1 takes newer versions)
 	@scripts/lock

@@ -1,4 +1,4 @@
-"""The same action in the same context gets the same verdict, rule and parameters on every surface (DESIGN, property 1)."""
+"""The same action in the same context gets the same verdict, rule and parameters on every surface (property 1)."""
 
 from __future__ import annotations
 

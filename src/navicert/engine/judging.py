@@ -263,7 +263,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision)
     policy, settings, now = works.policy, works.settings, given.now
     profile = policy.profile(action.name, action.profile)
     handle = works.ids.new("wait") if decision.verdict in _ASKING else None
-    depth = 1 + _depth(context, decision.depends_on)
+    depth = 1 + _depth(works, context, decision.depends_on)
     entry = Attempt(
         action_id=action.action_id,
         name=action.name,
@@ -322,8 +322,12 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision)
     )
 
 
-def _depth(context: SessionContext, handles: tuple[str, ...]) -> int:
-    return max((item.depth for item in context.waiting if item.handle in handles), default=1 if handles else 0)
+def _depth(works: Workings, context: SessionContext, handles: tuple[str, ...]) -> int:
+    """Return how far down in a row of waits these stand, also those of other sessions (R4.f)."""
+    depths = [item.depth for item in context.waiting if item.handle in handles]
+    rows = [works.rows.get(key) for handle in handles for key in (wait_key(handle), over_key(handle))]
+    depths += [row[0].depth for row in rows if row is not None and row[0] is not None]  # looked at just now
+    return max(depths, default=1 if handles else 0)
 
 
 def queue(
