@@ -32,7 +32,7 @@ def test_every_verb_has_help_and_json(verb):
     result = CliRunner().invoke(main, [verb, "--help"])
 
     assert result.exit_code == 0
-    inner = {"key": "rotate", "log": "proof", "approver": "add", "witness": "run"}.get(verb)
+    inner = {"key": "rotate", "log": "proof", "approver": "add", "witness": "run", "conformance": "run"}.get(verb)
     options = CliRunner().invoke(main, [verb, inner, "--help"]).output if inner else result.output
     assert "--json" in options
     assert "--home" in options
