@@ -101,13 +101,15 @@ class Run:
             together = [each for each in here if not each.alone]
             for each in together:
                 judged[each.id] = Judged(surface=name, check=each.id, outcome=self._one(trials, each, None))
-            evidence = trials.export()
+            evidence = trials.left()
         for found in (judged[each.id] for each in together):
             judged[found.check] = replace(found, evidence=evidence)
         for each in (each for each in here if each.alone):
             with self.deployment(name, command, each.policy, None) as trials:
                 outcome = self._one(trials, each, None)
-                judged[each.id] = Judged(surface=name, check=each.id, outcome=outcome, evidence=trials.left(each))
+                judged[each.id] = Judged(
+                    surface=name, check=each.id, outcome=outcome, evidence=trials.left(f"-{each.id.replace('/', '_')}")
+                )
         for twin in dict.fromkeys(twin for each in here for twin in each.twins if twin in hello.twins):
             some = [each for each in here if twin in each.twins]
             for each, outcome in self._twin(name, command, twin, some):
@@ -188,10 +190,10 @@ class Deployment:
         """Return what a check works with, under the policy in force."""
         return Trial(self._product, self._started, self._world, self._issuer, self._folder)
 
-    def left(self, alone: Check) -> Evidence | None:
-        """Return what a check leaves behind that had its deployment alone; None where that is too broken to export."""
+    def left(self, word: str = "") -> Evidence | None:
+        """Return what the deployment leaves behind; None where it is too broken to export: the package then says so."""
         try:
-            return self.export(f"-{alone.id.replace('/', '_')}")
+            return self.export(word)
         except (Broken, Refusal):
             return None
 
