@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from navicert.conformance.checks import CHECKS
 from navicert.conformance.runner import ADAPTERS, chosen, run_all
@@ -17,7 +18,9 @@ MISSING = {"sdk": ("R1.e", "R3.c", "R4.a"), "mcp-stdio": ("R3.c", "R4.a"), "mcp-
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("surface", ADAPTERS)
 def test_every_check_passes_but_for_what_is_not_built_and_notices_its_twins(surface, tmp_path):
-    surfaces, judged = run_all(tmp_path, {surface: ADAPTERS[surface]}, chosen(), lambda *_: None)
+    most = None if surface == "sdk" else 1  # as in a run of all
+    checks = [replace(each, twins=each.twins[:most]) for each in chosen()]
+    surfaces, judged = run_all(tmp_path, {surface: ADAPTERS[surface]}, checks, lambda *_: None)
     assert {each.check for each in judged} == {*CHECKS}
     elsewhere = {each.id for each in CHECKS.values() if each.surfaces and surface not in each.surfaces}
     fallen = {
