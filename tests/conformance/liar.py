@@ -17,6 +17,8 @@ LIE = sys.argv[1]
 class Liar(Sdk):
     def begin(self, request: Any) -> Any:
         started = super().begin(request)
+        if LIE == "a verifier that refuses":
+            return replace(started, log_verifier=("false",))
         if LIE == "verifier":
             return replace(started, verifier=("true",), log_verifier=("true",), many=())
         return started

@@ -11,6 +11,7 @@ import pytest
 from navicert.adapters.sign.file_key import new_key
 from navicert.conformance.package import write_package
 from navicert.conformance.runner import run_all
+from navicert.conformance.summary import standing, table
 from navicert.conformance.trial import CHECKS
 from navicert.conformance.verifying import verify_package
 from navicert.model.errors import VerificationError
@@ -67,6 +68,22 @@ def test_records_are_looked_up_in_the_evidence(tmp_path, lie, code):
     with pytest.raises(VerificationError) as error:
         packaged(tmp_path, lie)
     assert error.value.code == code
+
+
+def test_records_in_evidence_that_the_product_s_own_verifier_refuses_prove_nothing(tmp_path):
+    # seen to fail: without the verifier being run on what was exported, the check passes
+    (found,) = judged(tmp_path, "a verifier that refuses")[1]
+    assert found.outcome.result == "pass"
+    assert standing(found)[0] == "unmeasurable"
+    (honest,) = judged(tmp_path / "honest", "nothing at all")[1]
+    assert standing(honest)[0] == "pass"
+
+
+def test_a_clause_is_not_passed_by_some_of_its_checks(tmp_path):
+    surfaces, found = judged(tmp_path, "nothing at all")
+    rows = table(found, {name: each.serves for name, each in CHECKS.items()}, [surfaces[0].surface])
+    passed = {row.id for row in rows if row.cells[0].result == "pass"}
+    assert passed == {"R1-1"}  # not R1.a, nor R1.d, which others hold, too
 
 
 def test_a_verifier_that_accepts_everything_fails_where_a_record_was_changed(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -55,8 +57,10 @@ def run(
 
     del home
     target = out or Path(f"conformance-{time_ns() // 10**9}")
-    if target.exists():
-        raise Misused(f"{target}: it exists, and nothing is overwritten; name another folder with --out")
+    single = target.with_name(f"{target.name}.zip")
+    for path in (target, single):
+        if path.exists():
+            raise Misused(f"{path}: it exists, and nothing is overwritten; name another folder with --out")
     wanted = chosen(level, only)
     unknown = [name for name in only if name not in CHECKS]
     if unknown or not wanted:
@@ -65,19 +69,25 @@ def run(
         )
     adapters = ADAPTERS if surface == "all" else {surface: ADAPTERS[surface]}
     if adapter is not None:
-        adapters = {"adapter": tuple(shlex.split(adapter))}
-    signer = assessor_key(key or key_path())
+        adapters = {"adapter": _words(adapter)}
+    key = key or key_path()
+    signer = assessor_key(key)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made for the run is taken away
     progress = _Progress(as_json=as_json)
     started = time_ns() // 1000
     target.mkdir(parents=True)
-    surfaces, judged = run_all(target, adapters, wanted, progress.tells)
+    try:
+        surfaces, judged = run_all(target, adapters, wanted, progress.tells)
+    except BaseException:
+        with suppress(OSError):  # where something is in it already, that stays
+            target.rmdir()
+        raise
     compared = _plain(run_parity()) if surface == "all" and adapter is None and not only else None
     progress.ends()
     results = write_package(
         target, signer, level=level, surfaces=surfaces, judged=judged, checks=CHECKS, started_at=started,
         now=time_ns() // 1000, parity=compared,
     )  # fmt: skip
-    single = target.with_name(f"{target.name}.zip")
     as_one_file(target, single)
     verify_package(target, root=None, now=time_ns() // 1000)  # an adapter that lied about records is found here
     mark = fingerprint(signer.algorithm, results.key["public"])
@@ -103,6 +113,7 @@ def run(
             ("took", f"{(time_ns() // 1000 - started) // 1_000_000} seconds"),
             ("package", f"{shown_path(target)}, and the same as one file: {shown_path(single)}"),
             ("report", shown_path(target / "report.html")),
+            ("signed with", shown_path(key)),
             ("fingerprint", f"{mark}   (tell it by another way than the package goes)"),
             ("statement", results.statement),
         ]
@@ -133,9 +144,10 @@ def verify(package: Path, root: str | None, home: str | None, as_json: bool) -> 
         steps.append({"number": number, "name": name, "found": found})
         word, _, what = name.partition(": ")
         if not as_json:
-            out.say(
-                f"  {out.mark('ok')} {number}/{len(STEPS)}  {pad(word, 10)} {pad(cut(what, 52), 52)}  {cut(found, 26)}"
-            )
+            unsure = any(part in found for part in ("not compared", "another", "without an export"))
+            mark = out.mark("warning" if unsure else "ok")
+            out.say(f"  {mark} {number}/{len(STEPS)}  {pad(word, 10)} {what}")
+            out.text(out.style(found, "dim"), 20)
 
     try:
         found = verify_package(package, root=root, now=time_ns() // 1000, progress=progress)
@@ -281,6 +293,16 @@ def _compared(found: dict[str, Any] | None) -> str:
         return ""
     count = len(found["differences"])
     return f"{found['actions']} actions through {', '.join(found['surfaces'])}: {count} judged differently"
+
+
+def _words(command: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise Misused(f"`{command}` is no command: {error}") from None
+    if not words:
+        raise Misused("`--adapter` names no command")
+    return words
 
 
 class _Progress:

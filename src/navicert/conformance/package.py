@@ -57,7 +57,10 @@ class TwinPart(Value, frozen=True, kw_only=True):
 
 
 class CheckPart(Value, frozen=True, kw_only=True):
-    """A check on one surface. evidence: the file that its records stand in, empty where there is none."""
+    """A check on one surface. evidence: the file that its records stand in, empty where there is none.
+
+    verified: the product's own verifier accepted it.
+    """
 
     surface: str
     check: str
@@ -69,10 +72,14 @@ class CheckPart(Value, frozen=True, kw_only=True):
     twins: tuple[TwinPart, ...]
     transcript: str
     evidence: str
+    verified: bool = True
 
 
 class Results(Value, frozen=True, kw_only=True):
-    """All that a run came to. roots: by evidence file, the root that it is verified by."""
+    """All that a run came to.
+
+    roots: by evidence file, the root that it is verified by. serves: of every check of the kit, what it holds.
+    """
 
     format: str
     statement: str
@@ -90,6 +97,7 @@ class Results(Value, frozen=True, kw_only=True):
     roots: dict[str, str]
     organisational: tuple[str, ...] = ORGANISATIONAL
     parity: dict[str, Any] | None = None
+    serves: dict[str, tuple[str, ...]] = {}
 
 
 class Transcripts(Value, frozen=True, kw_only=True):
@@ -136,6 +144,7 @@ def write_package(  # noqa: PLR0913 - what a package is made of
                 twins=tuple(TwinPart(twin=x.twin, caught=x.caught, why=x.outcome.why) for x in each.twins),
                 transcript=name,
                 evidence=f"evidence/{each.evidence.file}" if each.evidence else "",
+                verified=each.evidence is None or each.evidence.verified,
             )
         )
     found = Results(
@@ -154,6 +163,7 @@ def write_package(  # noqa: PLR0913 - what a package is made of
         checks=tuple(parts),
         roots={f"evidence/{each.evidence.file}": each.evidence.root for each in judged if each.evidence},
         parity=parity,
+        serves=serves,
     )
     (folder / RESULTS).write_bytes(msgspec.json.format(msgspec.json.encode(found, order="sorted"), indent=1))
     (folder / REPORT).write_text(report(found), encoding="utf-8")

@@ -24,6 +24,8 @@ from navicert.model.value import Value
 
 V = TypeVar("V", bound=Value)
 PATIENCE_S: Final = 60.0
+_MOST: Final = 64 * 1024 * 1024
+"""Bytes of one line."""
 _SURFACE: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
 
 
@@ -103,11 +105,13 @@ class Product:
             raise Broken(f"the adapter's answer is not of the contract: {error}") from None
 
     def _read(self) -> None:
-        for line in self._process.stdout or ():
+        why = ""
+        while not why and (line := self._process.stdout.readline(_MOST)):  # type: ignore[union-attr]  # it is a pipe
             try:
                 reply = msgspec.json.decode(line, type=_Reply)
-            except msgspec.MsgspecError:
-                continue  # it then counts as silent, and whoever waits says so
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                why = f"the adapter said what is not of the contract: {line[:60]!r}"
+                break
             waiting = self._waiting.pop(reply.id, None)
             if waiting is not None:
                 waiting.set_result(reply)
@@ -115,7 +119,7 @@ class Product:
             self._over = True
             for waiting in self._waiting.values():
                 if not waiting.done():
-                    waiting.set_exception(Broken(self._last_words()))
+                    waiting.set_exception(Broken(why or self._last_words()))
             self._waiting.clear()
 
     def _last_words(self) -> str:

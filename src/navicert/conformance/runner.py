@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from navicert.conformance.auditor import verifies
 from navicert.conformance.checks import CHECKS
 from navicert.conformance.contract import Done, Export, Hello, SetPolicy, Start, Started
 from navicert.conformance.forking import forking
@@ -47,10 +48,14 @@ class TwinOutcome(Value, frozen=True, kw_only=True):
 
 
 class Evidence(Value, frozen=True, kw_only=True):
-    """What a deployment left behind: the export, by file name, and the root that it is verified by."""
+    """What a deployment left behind: the export, by file name, and the root that it is verified by.
+
+    verified: the product's own verifier, a program of its own, has accepted it.
+    """
 
     file: str
     root: str
+    verified: bool = True
 
 
 class Judged(Value, frozen=True, kw_only=True):
@@ -200,8 +205,10 @@ class Deployment:
     def export(self, word: str = "") -> Evidence:
         """Have everything exported into the run's evidence."""
         file = f"{self.surface}{word}.jsonl"
-        self._product.ask(Export(to=str(self._run.folder / "evidence" / file)), Done)
-        return Evidence(file=file, root=self._started.root)
+        path = self._run.folder / "evidence" / file
+        self._product.ask(Export(to=str(path)), Done)
+        verified, _ = verifies(self._started.log_verifier, path, self._started.root)
+        return Evidence(file=file, root=self._started.root, verified=verified)
 
 
 def run_all(

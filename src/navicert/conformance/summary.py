@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from navicert.conformance.catalogue import CLAUSES, ROWS, Asked, is_core
@@ -16,7 +16,7 @@ from navicert.conformance.trial import Result
 from navicert.model.value import Value
 
 _WORST: Final[dict[Result, int]] = {"fail": 0, "unmeasurable": 1, "pass": 2}
-NO_CHECK: Final = "no check of this run is about it"
+NO_CHECK: Final = "not all of the checks that are about it were in this run"
 
 
 class Cell(Value, frozen=True, kw_only=True):
@@ -61,20 +61,22 @@ def standing(judged: Judged) -> tuple[Result, str]:
     missed = [each.twin for each in judged.twins if not each.caught]
     if judged.outcome.result == "pass" and missed:
         return "unmeasurable", f"the check did not notice `{missed[0]}`, so that it passes proves nothing"
+    if judged.outcome.result == "pass" and judged.evidence is not None and not judged.evidence.verified:
+        return "unmeasurable", "the product's own verifier refuses the evidence that its records stand in"
     return judged.outcome.result, judged.outcome.why
 
 
 def table(
-    judged: Sequence[Judged], serves: dict[str, tuple[str, ...]], surfaces: Iterable[str]
+    judged: Sequence[Judged], serves: Mapping[str, tuple[str, ...]], surfaces: Iterable[str]
 ) -> tuple[TableRow, ...]:
-    """Return the table. serves: clauses by check."""
+    """Return the table. serves: clauses by check, of every check that there is: a clause needs all of its own."""
     names = tuple(surfaces)
     return tuple(
         TableRow(
             id=asked.id,
             text=asked.text,
             level=asked.level,
-            cells=tuple(_cell(name, _about(asked, name, judged, serves)) for name in names),
+            cells=tuple(_cell(asked.id, name, _about(asked, name, judged, serves), serves) for name in names),
         )
         for asked in (*ROWS, *CLAUSES)
     )
@@ -98,7 +100,7 @@ def verdicts(rows: Iterable[TableRow]) -> tuple[Verdict, ...]:
     return tuple(found)
 
 
-def _about(asked: Asked, surface: str, judged: Iterable[Judged], serves: dict[str, tuple[str, ...]]) -> list[Judged]:
+def _about(asked: Asked, surface: str, judged: Iterable[Judged], serves: Mapping[str, tuple[str, ...]]) -> list[Judged]:
     return [
         each
         for each in judged
@@ -106,10 +108,13 @@ def _about(asked: Asked, surface: str, judged: Iterable[Judged], serves: dict[st
     ]
 
 
-def _cell(surface: str, about: list[Judged]) -> Cell:
-    if not about:
+def _cell(asked: str, surface: str, about: list[Judged], serves: Mapping[str, tuple[str, ...]]) -> Cell:
+    left_out = {name for name, clauses in serves.items() if name == asked or asked in clauses} - {
+        each.check for each in about
+    }
+    worst = min(about, key=lambda each: _WORST[standing(each)[0]], default=None)
+    if worst is None or (left_out and standing(worst)[0] == "pass"):
         return Cell(surface=surface, result="unmeasurable", why=NO_CHECK)
-    worst = min(about, key=lambda each: _WORST[standing(each)[0]])
     result, why = standing(worst)
     twins = [twin for each in about for twin in each.twins]
     return Cell(

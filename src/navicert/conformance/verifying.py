@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import zipfile
-from base64 import b64decode
+import zlib
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -19,8 +21,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from navicert.conformance.checks import CHECKS
 from navicert.conformance.package import FORMAT, KIND, RESULTS, STATEMENT, Results, Transcripts, files_of, fingerprint
-from navicert.conformance.runner import Judged, TwinOutcome
+from navicert.conformance.runner import Evidence, Judged, TwinOutcome
 from navicert.conformance.summary import standing, table, verdicts
 from navicert.conformance.trial import Outcome
 from navicert.core.seal import unb64
@@ -31,7 +34,7 @@ from navicert.model.errors import VerificationError
 from navicert.verification.bundle import squeezed, verify_bundle
 
 STEPS: Final = (
-    "statement: signed, by the key that you named",
+    "statement: signed, by whoever has this fingerprint",
     "files: each is the one that was signed, and there is no other",
     "results: each is what its transcript comes to",
     "table: rows and clauses are what the results come to",
@@ -80,15 +83,18 @@ def verify_package(path: Path, *, root: str | None, now: int, progress: Progress
         judged, quoted = _judged(package, results)
         step(f"{len(judged)} checks, {sum(len(each.twins) for each in judged)} twins")
         _same_table(results, judged)
-        step(f"{len(results.table)} rows and clauses")
+        own = {name: each.serves for name, each in CHECKS.items()}
+        kit = "" if results.serves == own else ", by the checks of another version of the kit"
+        step(f"{len(results.table)} rows and clauses{kit}")
         ours = {hello.surface for hello in results.surfaces if hello.product == PRODUCT}
-        own = {part.evidence for part in results.checks if part.surface in ours}
-        entries = {name: _entries(package, name, mark) for name, mark in results.roots.items() if name in own}
+        by_us = {part.evidence for part in results.checks if part.surface in ours}
+        entries = {name: _entries(package, name, mark) for name, mark in results.roots.items() if name in by_us}
         others = len(results.roots) - len(entries)
         foreign = f"; {others} of another product, for its own verifier" if others else ""
         step(f"{sum(map(len, entries.values()))} entries in {len(entries)} exports{foreign}")
-        unproven = _stand(results, quoted, entries)
-        step(f"{sum(map(len, quoted))} quoted, {unproven} without an export of ours")
+        unproven = _stand(package, results, quoted, entries)
+        where = f", {unproven} of them without an export of ours" if unproven else ""
+        step(f"{sum(map(len, quoted))} quoted{where}")
         if micros(results.expires_at) <= now:
             raise VerificationError("package_expired", f"it was good until {results.expires_at}; run the kit again")
         step(f"good until {results.expires_at[:10]}")
@@ -119,13 +125,20 @@ def _opened(path: Path) -> Iterator[_Package]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         raise VerificationError("package_malformed", f"{path}: neither a folder nor a file of one: {error}") from None
     with archive:
         infos = archive.infolist()
         if sum(info.file_size for info in infos) > _MOST_BYTES:
             raise VerificationError("package_malformed", f"{path}: it is larger than {_MOST_BYTES} bytes")
-        yield _Package(_checked([info.filename for info in infos]), archive.read)
+        yield _Package(_checked([info.filename for info in infos]), partial(_unpacked, archive))
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        raise VerificationError("package_changed", f"`{name:.80}` does not unpack: {error}") from None
 
 
 def _checked(names: list[str]) -> list[str]:
@@ -153,7 +166,7 @@ def _statement(package: _Package, root: str | None) -> tuple[dict[str, str], str
             r, s = decode_dss_signature(raw)
             raw = r.to_bytes(32) + s.to_bytes(32)
         verifier = PublicKey(algorithm, unb64(public))
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise VerificationError("package_malformed", f"{STATEMENT} is not in its form: {error}") from None
     if not right:
         raise VerificationError("package_malformed", f"{STATEMENT} is of another kind")
@@ -179,7 +192,7 @@ def _same_files(package: _Package, subjects: dict[str, str]) -> None:
 def _results(package: _Package) -> Results:
     try:
         results = msgspec.json.decode(package.read(RESULTS), type=Results)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise VerificationError("package_malformed", f"{RESULTS}: {error}") from None
     if results.format != FORMAT:
         raise VerificationError("package_malformed", f"its format is `{results.format:.40}`, not `{FORMAT}`")
@@ -192,7 +205,7 @@ def _judged(package: _Package, results: Results) -> tuple[list[Judged], list[lis
     for part in results.checks:
         try:
             held = msgspec.json.decode(package.read(part.transcript), type=Transcripts)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise VerificationError("package_malformed", f"{part.transcript}: {error}") from None
         where = f"{part.check} on {part.surface}"
         for outcome in (held.outcome, *held.twins.values()):
@@ -203,7 +216,8 @@ def _judged(package: _Package, results: Results) -> tuple[list[Judged], list[lis
         )
         order = {each.twin: place for place, each in enumerate(part.twins)}
         twins = tuple(sorted(twins, key=lambda each: order.get(each.twin, len(order))))
-        found = Judged(surface=part.surface, check=part.check, outcome=held.outcome, twins=twins)
+        left = Evidence(file=part.evidence, root="", verified=part.verified) if part.evidence else None
+        found = Judged(surface=part.surface, check=part.check, outcome=held.outcome, twins=twins, evidence=left)
         said = (part.result, part.why, [(each.twin, each.caught) for each in part.twins])
         if (*standing(found), [(each.twin, each.caught) for each in twins]) != said:
             raise VerificationError("result_mismatch", f"{where}: the transcript comes to `{standing(found)[0]}`")
@@ -234,8 +248,7 @@ def _quoted(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _same_table(results: Results, judged: list[Judged]) -> None:
-    serves = {part.check: part.serves for part in results.checks}
-    rows = table(judged, serves, [hello.surface for hello in results.surfaces])
+    rows = table(judged, results.serves, [hello.surface for hello in results.surfaces])
     if rows != results.table or verdicts(rows) != results.verdicts:
         raise VerificationError("result_mismatch", "the table is not what the checks come to")
 
@@ -248,12 +261,16 @@ def _entries(package: _Package, name: str, root: str) -> frozenset[str]:
     return frozenset(sha256(line["entry"].encode()).hexdigest() for line in lines if "entry" in line)
 
 
-def _stand(results: Results, quoted: list[list[dict[str, Any]]], entries: dict[str, frozenset[str]]) -> int:
+def _stand(
+    package: _Package, results: Results, quoted: list[list[dict[str, Any]]], entries: dict[str, frozenset[str]]
+) -> int:
     """Look up every record that a transcript quotes; returns how many are of deployments without an export."""
     unproven = 0
     for part, records in zip(results.checks, quoted, strict=True):
         if part.evidence not in entries:
             unproven += len(records)
+            if part.evidence and not all(_contains(package.read(part.evidence), each["raw"]) for each in records):
+                raise VerificationError("record_missing", f"{part.check} quotes a record that the evidence lacks")
             continue
         for record in records:
             raw = record["raw"]
@@ -269,3 +286,10 @@ def _stand(results: Results, quoted: list[list[dict[str, Any]]], entries: dict[s
             if said != is_so:
                 raise VerificationError("record_mismatch", f"{part.check} quotes a record as what it is not")
     return unproven
+
+
+def _contains(data: bytes, raw: str) -> bool:
+    """Tell whether another product's evidence holds a record's bytes: as they are, as JSON text, or in base64."""
+    plain = raw.encode()
+    forms = (plain, msgspec.json.encode(raw)[1:-1], b64encode(plain), urlsafe_b64encode(plain).rstrip(b"="))
+    return bool(raw) and any(form in data for form in forms)
