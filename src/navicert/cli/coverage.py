@@ -98,7 +98,10 @@ def _held(out: Terminal, held: Held) -> None:
     out.say(out.style(f"Transcript {inert(held.file)}", "bold"))
     how = f" ({held.by_name} by name alone: their arguments cannot be compared)" if held.by_name else ""
     mark = out.mark("error" if missing else "ok")
-    out.say(f"{mark} {held.by_arguments + held.by_name} of {held.calls} calls were mediated{how}")
+    if held.calls:
+        out.say(f"{mark} {held.by_arguments + held.by_name} of {held.calls} calls were mediated{how}")
+    else:
+        out.say(f"{out.mark('warning')} no tool call was found in it; is it in one of the forms that are read?")
     for call in held.unmediated[:_SHOWN]:
         said = "" if call.arguments is None else ", ".join(f"{key}: {value}" for key, value in call.arguments.items())
         head = f"{out.mark('error', 'NOT MEDIATED')}  {pad(call.name, 28)}"
