@@ -1,9 +1,9 @@
 """Hold the code to a size that can be read (DESIGN: layout and direction).
 
 * A source file has at most 500 lines, a test file at most 800.
-* What everything rests on (`TRUSTED`) has at most 14,000 lines in all, `model` and `core` of it at most 5,000; any
-  other package at most 6,500, `cli` 7,000; the whole at most 45,500, without the conformance kit, which nothing rests
-  on and which has 9,000 of its own (ADR 0019, 0026, 0029). Here a blank line does not count (ADR 0018).
+* What everything rests on (`TRUSTED`) has at most 21,000 lines in all, `model` and `core` of it at most 5,000; any
+  other package at most 6,500, `adapters` 7,200, `cli` 7,400; the whole at most 52,000, without the conformance kit,
+  which nothing rests on and which has 9,500 of its own (ADR 0019, 0026, 0029, 0030). Here a blank line does not count (ADR 0018).
 * The median of the source files is printed, and remarked on above 150.
 """
 
@@ -18,11 +18,11 @@ from typing import Final
 SOURCE_FILE: Final = 500
 TEST_FILE: Final = 800
 MODEL_AND_CORE: Final = 5_000
-TRUSTED: Final = ("model", "core", "syntax", "tlog", "engine", "ports", "verification")
-TRUSTED_SOURCE: Final = 14_000
+TRUSTED: Final = ("model", "core", "syntax", "tlog", "intent", "engine", "ports", "verification")
+TRUSTED_SOURCE: Final = 21_000
 PACKAGE: Final = 6_500
-OWN: Final = {"cli": 7_000, "conformance": 9_000}
-WHOLE_SOURCE: Final = 45_500
+OWN: Final = {"adapters": 7_200, "cli": 7_400, "conformance": 9_500}
+WHOLE_SOURCE: Final = 52_000
 KIT: Final = "conformance"
 MEDIAN: Final = 150
 

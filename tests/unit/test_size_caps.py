@@ -62,15 +62,15 @@ def test_blank_lines_count_in_a_file_and_not_in_the_whole(tmp_path):
 
 
 def test_what_everything_rests_on_has_a_cap(tmp_path):
-    for number in range(29):
-        _write(tmp_path, f"src/navicert/{('engine', 'syntax', 'tlog')[number % 3]}/v{number}.py", 500)
+    for number in range(43):
+        _write(tmp_path, f"src/navicert/{('engine', 'syntax', 'tlog', 'intent')[number % 4]}/v{number}.py", 500)
 
     found = size_caps.violations(size_caps.measure(tmp_path))
-    assert found == ["what everything rests on: 14500 lines, the cap is 14000"]
+    assert found == ["what everything rests on: 21500 lines, the cap is 21000"]
 
 
 def test_every_other_package_has_a_cap(tmp_path):
-    for number in range(19):
+    for number in range(20):
         _write(tmp_path, f"src/navicert/conformance/v{number}.py", 500)
     for number in range(15):
         _write(tmp_path, f"src/navicert/cli/v{number}.py", 500)
@@ -78,18 +78,18 @@ def test_every_other_package_has_a_cap(tmp_path):
         _write(tmp_path, f"src/navicert/sdk/v{number}.py", 500)
 
     assert size_caps.violations(size_caps.measure(tmp_path)) == [
-        "`cli`: 7500 lines, the cap is 7000",
-        "`conformance`: 9500 lines, the cap is 9000",
+        "`cli`: 7500 lines, the cap is 7400",
+        "`conformance`: 10000 lines, the cap is 9500",
         "`sdk`: 7000 lines, the cap is 6500",
     ]
 
 
 def test_the_whole_source_has_a_cap(tmp_path):
-    for number in range(92):
+    for number in range(105):
         _write(tmp_path, f"src/navicert/part{number}/v.py", 500)
     _write(tmp_path, "src/navicert/conformance/v.py", 500)  # nothing rests on it, and it has a cap of its own
 
-    assert size_caps.violations(size_caps.measure(tmp_path)) == ["the whole source: 46000 lines, the cap is 45500"]
+    assert size_caps.violations(size_caps.measure(tmp_path)) == ["the whole source: 52500 lines, the cap is 52000"]
 
 
 def test_a_median_above_the_aim_is_noted_and_does_not_fail(tmp_path, capsys):
