@@ -16,6 +16,7 @@ import msgspec
 
 from navicert.adapters.anchor.file import FileAnchor
 from navicert.adapters.contents.files import FileDigests
+from navicert.adapters.detect.alignment import Alignment
 from navicert.adapters.detect.cedar import CedarForbids
 from navicert.adapters.detect.paths import RealPaths
 from navicert.adapters.detect.patterns import ParameterPatterns, PatternClassifier
@@ -123,9 +124,9 @@ class Assembled:
         purge(journal, before=clock.now() - config.retention_days * 86_400_000_000)
         resume_erasures(journal, keys)
         self.journal = journal
-        found = () if self._cedar is None else (self._cedar,)
+        found = (*make_signals(home.folder, config), *(() if self._cedar is None else (self._cedar,)))
         own = filter(None, (home.folder, self._policy_path, self._cedar_path, anchor_path(home.folder, config)))
-        self._protected = ProtectedResources((*own, *identity_files(home.folder, config)))
+        self._protected = ProtectedResources((*own, *identity_files(home.folder, config), *judge_files(home, config)))
         self._protected.also(fact_files(policy.policy))
         self.engine = Engine(
             Ports(
@@ -133,7 +134,7 @@ class Assembled:
                 clock=clock,
                 ids=self.ids,
                 verifier=make_verifier(home.folder, config),
-                detectors=(self._protected, *make_detectors(config.files_root), *found),
+                detectors=(self._protected, *make_detectors(config.files_root, config.embeddings), *found),
                 classifiers=(PatternClassifier(),),
                 resolvers=make_resolvers(),
                 contents=FileDigests(),
@@ -340,12 +341,41 @@ def load_cedar(home: Path, config: Config) -> CedarForbids | None:
     return CedarForbids(text, str(path))
 
 
-def make_detectors(files_root: str | None = None) -> tuple[Detector, ...]:
+def make_detectors(files_root: str | None = None, embeddings: str = "small") -> tuple[Detector, ...]:
     """Return the detectors of every deployment; raises `PolicyError` for a root that is not absolute."""
     if files_root is not None and not files_root.startswith("/"):
         raise PolicyError(f"{FILE}: files_root: `{files_root}` is not an absolute path; write the whole path")
     root = Path(files_root) if files_root is not None else None
-    return (ParameterPatterns(), SqlAnalyser(), ShellAnalyser(), RealPaths(root))
+    words = Alignment(likeness=embeddings == "small")
+    return (ParameterPatterns(), SqlAnalyser(), ShellAnalyser(), RealPaths(root), words)
+
+
+def make_signals(home: Path, config: Config) -> tuple[Detector, ...]:
+    """Return the models that are configured; raises `PolicyError` where one is not installed, or misnamed."""
+    found: list[Detector] = []
+    try:
+        if config.embeddings == "minilm":
+            from navicert.adapters.detect.minilm import MiniLm, find_model
+
+            model = MiniLm(find_model())
+            model.warm()
+            found.append(model)
+        if config.judge is not None:
+            from navicert.adapters.detect.model_judge import ModelJudge
+
+            path = home / config.judge.key_file if config.judge.key_file is not None else None
+            key = path.read_text(encoding="ascii").strip() if path is not None else ""
+            asked = config.judge
+            found.append(ModelJudge(asked.url, asked.model, SystemIds().salt, key=key, timeout=asked.timeout_s))
+    except (PolicyError, OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{home / FILE}: {error}; see docs/reference/configuration.md") from None
+    return tuple(found)
+
+
+def judge_files(home: Home, config: Config) -> tuple[Path, ...]:
+    """Return the file of the judge's key: governed tools must not read it."""
+    name = config.judge.key_file if config.judge is not None else None
+    return (home.folder / name,) if name is not None else ()
 
 
 def make_verifier(home: Path, config: Config) -> IdentityVerifier:

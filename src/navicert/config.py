@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -40,6 +40,19 @@ class TokenConfig(Value, frozen=True, kw_only=True):
     max_age_s: float | None = None
 
 
+class JudgeConfig(Value, frozen=True, kw_only=True):
+    """A language model that is asked whether an action serves the request; what it says only tightens.
+
+    url: of an endpoint that speaks OpenAI's chat completions, without `/chat/completions`. model: its name there.
+    key_file: holds the key, relative to the home folder. timeout_s: for the whole exchange; at most `measure_s`.
+    """
+
+    url: str
+    model: str
+    key_file: str | None = None
+    timeout_s: float = 1.5
+
+
 class Config(Value, frozen=True, kw_only=True):
     """One deployment.
 
@@ -55,7 +68,8 @@ class Config(Value, frozen=True, kw_only=True):
     where wanted. notify: a command that is told of every question, and of alarms, as JSON on its standard input.
     canary_minutes: how often the resident owner sends canaries; 0: never. canary_http: addresses of gateways that get
     one, too. anchor: a file outside of the home folder, to which checkpoints of the log are appended. witnesses:
-    addresses of those who cosign them; whose word counts stands in the trust file.
+    addresses of those who cosign them; whose word counts stands in the trust file. embeddings: what compares actions
+    with the user's words: `small`, or `minilm`, a model that is installed besides. judge: a language model, too.
     """
 
     origin: str
@@ -81,6 +95,8 @@ class Config(Value, frozen=True, kw_only=True):
     canary_http: tuple[str, ...] = ()
     anchor: str | None = None
     witnesses: tuple[str, ...] = ()
+    embeddings: Literal["small", "minilm"] = "small"
+    judge: JudgeConfig | None = None
 
 
 def find_home(start: Path | None = None) -> Path:
@@ -113,6 +129,11 @@ def read_config(home: Path) -> Config:
         raise PolicyError(
             f"{path}: identity `{config.identity}` is not known; write `development`, or a mapping with issuer, "
             "audience and keys"
+        )
+    if config.judge is not None and not 0 < config.judge.timeout_s <= config.measure_s:
+        raise PolicyError(
+            f"{path}: judge.timeout_s: {config.judge.timeout_s:g} is not within measure_s, {config.measure_s:g}: what "
+            "comes later is unknown; raise measure_s, or lower it"
         )
     return config
 

@@ -97,7 +97,11 @@ class IdentityVerifier(Protocol):
 
 @runtime_checkable
 class Detector(Protocol):
-    """Measures an action before it is judged. Pure in effect; any failure makes its signals unknown (property 5)."""
+    """Measures an action before it is judged. Pure in effect; any failure makes its signals unknown (property 5).
+
+    One with `wants_directives = True` gets a fourth argument: the newest sentences that tool outputs direct at readers.
+    Where one gives a signal `…confidence_ppm` and fails, nothing is sure: the finding's confidence counts as 0.
+    """
 
     @property
     def name(self) -> str:

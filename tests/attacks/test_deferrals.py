@@ -9,7 +9,7 @@ import pytest
 
 from attacks.test_waiting import Board, plant
 from attacks.waiting import MAIL, Desk, elsewhere, policy
-from navicert.model.errors import IdentityError, Unavailable
+from navicert.model.errors import ActionDenied, IdentityError, Unavailable
 from navicert.model.policy import SourceKind
 from navicert.model.suspension import Answer
 
@@ -156,6 +156,31 @@ def test_facts_of_the_session_that_disagree_are_looked_up(desk, tmp_path):
         waits = it.suspended(session.carry(it.send), "hello")
         assert it.bench.resume(waits.handle) == "done: mail hello"
         it.suspended(session.carry(it.send), "again")  # it holds for the action that waited, and for nothing else
+
+
+def test_a_fact_whose_source_the_session_has_written_to_decides_nothing(desk, tmp_path):
+    # seen to fail: with what was reached left out of `_told`
+    it = desk(policy(SEND, "  - {id: write, match: {tool: file, operation: write}, decision: ALLOW}\n"))
+    with it.session() as session:
+        session.observe("ok", True, source="settings/environment.txt")
+        assert session.carry(it.send)("hello") == "done: mail hello"
+        session.carry(it.write)(str(tmp_path / "environment.txt"), "true")
+        it.suspended(session.carry(it.send), "again")
+        session.observe("ok", True, source="host")
+        assert session.carry(it.send)("once more") == "done: mail once more"
+
+
+def test_a_rule_can_ask_how_old_a_fact_is(desk):
+    # seen to fail: with the age of every fact zero
+    it = desk(policy(SEND.replace("facts.ok: true", "facts.ok: true, ages.ok: {le: 600}")))
+    with it.session() as session:
+        session.observe("ok", True, source="host")
+        assert session.carry(it.send)("hello") == "done: mail hello"
+        it.clock.tick(601)
+        with pytest.raises(ActionDenied):
+            session.carry(it.send)("again")
+        session.observe("ok", True, source="host")
+        assert session.carry(it.send)("again") == "done: mail again"
 
 
 def test_a_governed_tool_s_file_that_others_can_write_is_no_source(desk, tmp_path):

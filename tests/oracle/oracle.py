@@ -16,10 +16,27 @@ from navicert.model.labels import WORST, Level, Limit
 from navicert.model.policy import Condition, Earlier, PolicySet, Rule, Tally
 from oracle.values import ABSENT, ANY, TYPES, UNKNOWN, changed, every, exact, judged, leaves, read, some
 
+STRICT = ("ALLOW", "MODIFY", "STEP_UP", "DEFER", "DENY")
 NOTHING, ANYTHING = Limit(level=Level.PUBLIC, categories=()), Limit(level=Level.RESTRICTED)  # what may be sent
 
 
 def judge_fully(given: EvaluationInput, policy: PolicySet) -> tuple[Verdict, bytes | None]:  # verdict, what would run
+    blind = replace(policy, rules=tuple(replace(r, decision=None) if scores(r) else r for r in policy.rules))
+    ruled = max((rule_on(given, blind), rule_on(given, policy)), key=lambda answer: STRICT.index(answer[0]))
+    authority, tool = given.shared.authority, Case(given, policy).profile
+    bound = {"supervised"} if tool and tool.effect == "read" else {"supervised", "narrowed"}
+    asks = Verdict.ALLOW if rule_digest(supervision(policy.supervisors)) in given.answered else Verdict.STEP_UP
+    return (asks if policy.supervisors else Verdict.DENY, None) if ruled[0] == "ALLOW" and authority in bound else ruled
+
+
+def scores(rule: Rule) -> bool:  # whether it asks for a score
+    names = [condition.field for condition in rule.match]
+    if any(n.startswith(("drift.", "signals.drift_")) for n in names):
+        return True
+    return any(n.startswith("signals.") and (n.endswith("_ppm") or n == "signals.judge_aligned") for n in names)
+
+
+def rule_on(given: EvaluationInput, policy: PolicySet) -> tuple[Verdict, bytes | None]:
     confidence, authority, case = given.signals.confidence_ppm, given.shared.authority, Case(given, policy)
     allowed = case.profile and in_scope(given.action.name, given.identity.scope)
     if not allowed or authority in ("suspended", "revoked") or case.out_of_bounds() is True:
@@ -33,10 +50,7 @@ def judge_fully(given: EvaluationInput, policy: PolicySet) -> tuple[Verdict, byt
     bears = any(r.decision in ("MODIFY", "STEP_UP", "DEFER") or r.constraints or r.limits for r in above)
     doubted = case.out_of_bounds() is None or (confidence is not None and confidence < policy.confidence_ppm)
     open_ended = len(answers) > 1 or bears or (doubted and answers != {(Verdict.DENY, None)})
-    ruled = (Verdict.DEFER, None) if open_ended else answers.pop()
-    bound = {"supervised"} if case.profile.effect == "read" else {"supervised", "narrowed"}
-    asks = Verdict.ALLOW if rule_digest(supervision(policy.supervisors)) in given.answered else Verdict.STEP_UP
-    return (asks if policy.supervisors else Verdict.DENY, None) if ruled[0] == "ALLOW" and authority in bound else ruled
+    return (Verdict.DEFER, None) if open_ended else answers.pop()
 
 
 def in_scope(name: str, scope: tuple[str, ...]) -> bool:

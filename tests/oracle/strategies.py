@@ -227,6 +227,7 @@ _facts: dict[str, Any] = {
     "context.facts.owner": _open,
     "signals.injection": _number,
     "signals.words": _open,
+    "signals.alignment_ppm": _number,
 }
 _shapes: dict[str, Any] = {
     f"parameters.{name}": (*_open, _type) for name in ("to", "body", "path", "amount", "meta", "meta.city")
@@ -405,7 +406,7 @@ _known: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from((*PLAIN, *ODD)), st.sampled_from(OPERANDS), st.lists(_words, max_size=2), st.none()
 )
 _signals: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {}, optional={"injection": st.sampled_from(OPERANDS), "words": _known}
+    {}, optional={"injection": st.sampled_from(OPERANDS), "words": _known, "alignment_ppm": st.sampled_from(OPERANDS)}
 )
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from navicert.core.compile import compile_policy
 from navicert.core.evaluate import evaluate
-from navicert.core.offer import may_be_permitted
+from navicert.engine.offer import may_be_permitted
 from navicert.model.authority import Authority
 from navicert.model.decision import Classification, Verdict
 from navicert.model.evaluation import EvaluationInput, SharedFacts

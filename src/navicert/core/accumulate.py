@@ -23,6 +23,7 @@ from navicert.model.context import (
     OpenAction,
     Opened,
     PriorAction,
+    Reference,
     Renewed,
     Resolution,
     Result,
@@ -42,6 +43,8 @@ NAMES: Final = 256
 FACTS: Final = 64
 OPEN: Final = 128
 OTHER: Final = "(other)"
+REACHED: Final = 32
+SEEN: Final = 64
 WAITING: Final = 32
 """So many actions of one session may wait at once."""
 _WAITING: Final = frozenset({Verdict.STEP_UP, Verdict.DEFER})
@@ -116,13 +119,19 @@ def further(walked: Walked, more: Walked) -> Walked:
     for name, at in more.done.items():
         known = name if name in done or len(done) < NAMES else OTHER
         done[known] = max(at, done.get(known, 0))
-    return Walked(done=done, risk=walked.risk + more.risk)
+    reached = dict(walked.reached)
+    for effect, targets in more.reached.items():
+        fresh = [text for text in targets if text not in reached.get(effect, ())]
+        reached[effect] = (*reached.get(effect, ()), *fresh)[-REACHED:]
+    seen = tuple({item.row: item for item in (*walked.seen, *more.seen)}.values())[-SEEN:]
+    return Walked(done=done, risk=walked.risk + more.risk, reached=reached, seen=seen, drift=walked.drift)
 
 
 def _walked(context: SessionContext, entry: Attempt | Resolution) -> Walked:
+    walked = context.walked if entry.drift is None else _replace(context.walked, drift=entry.drift)
     if entry.risk is None or entry.verdict not in _PERMITTING:
-        return context.walked
-    return further(context.walked, Walked(done={entry.name: entry.at}, risk=entry.risk))
+        return walked
+    return further(walked, Walked(done={entry.name: entry.at}, risk=entry.risk, reached=entry.reached))
 
 
 def _attempt(context: SessionContext, entry: Attempt) -> SessionContext:
@@ -199,7 +208,11 @@ def _result(context: SessionContext, entry: Result) -> SessionContext:
         recent = tuple(
             _replace(item, labels=entry.labels) if item.action_id == entry.action_id else item for item in recent
         )
-    return _replace(context, open=opened, labels=context.labels.join(entry.labels), recent=recent)
+    walked = context.walked
+    if entry.seen:
+        row = f"{context.session_id}/{entry.action_id}"
+        walked = further(walked, Walked(seen=(Reference(row=row, digest=entry.seen),)))
+    return _replace(context, open=opened, labels=context.labels.join(entry.labels), recent=recent, walked=walked)
 
 
 def _observe(facts: tuple[Fact, ...], entry: Observed) -> tuple[Fact, ...]:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Final
 
+from navicert.core.evaluate import STRICTNESS
 from navicert.core.rejudge import Recorded
-from navicert.core.rounds import STRICTNESS
 from navicert.model.decision import Decision, Verdict
 from navicert.model.value import Value
 

@@ -15,7 +15,7 @@ import msgspec
 from navicert.core import places
 from navicert.core.builtin import supervision
 from navicert.core.digest import rule_digest
-from navicert.core.fields import ROLES, Many, Subject, getter
+from navicert.core.fields import ROLES, Many, Subject, getter, is_score
 from navicert.core.kleene import TRUE, UNDETERMINED, negate
 from navicert.core.operators import Test, test_of
 from navicert.core.predicates import (
@@ -119,10 +119,10 @@ def _within(above: Predicate) -> Predicate:
 class Candidates:
     """The rules that can concern one tool: forbidden, then by descending priority; and those that do more than decide.
 
-    shadowed: a shadow rule can concern it.
+    shadowed: a shadow rule can concern it. plain: these without the rules that ask for a score, where there are any.
     """
 
-    __slots__ = ("adding", "forbidden", "groups", "labelling", "lowering", "shadowed", "tallies", "witnessing")
+    __slots__ = ("adding", "forbidden", "groups", "labelling", "lowering", "plain", "shadowed", "tallies", "witnessing")
 
     def __init__(self, named: list[CompiledRule]) -> None:
         self.tallies = tuple({tally: None for item in named for tally in (*item.rule.tallies, *item.rule.limits)})
@@ -137,6 +137,8 @@ class Candidates:
         self.lowering = tuple(item for item in rules if item.rule.authority is not None)
         self.adding = tuple(item for item in rules if item.rule.adds_risk)
         self.witnessing = tuple(item for item in rules if item.rule.require_witnessed)
+        plain = [item for item in named if item.rule.decision is None or not any(is_score(f) for f, _ in item.parts)]
+        self.plain = Candidates(plain) if len(plain) < len(named) else None
 
 
 class CompiledPolicy:
@@ -172,8 +174,12 @@ class CompiledPolicy:
         self._candidates: dict[tuple[str, str], Candidates] = {}
 
     def profile(self, name: str, declared: ToolProfile | None) -> ToolProfile | None:
-        """Return what the tool is known to do: the policy's word, else the developer's, else None."""
-        return self.profiles.get(name, declared)
+        """Return what the tool is known to do: the policy's word, else the developer's, else None.
+
+        What was only inferred counts where the policy says so.
+        """
+        found = self.profiles.get(name, declared)
+        return found if found is None or not found.inferred or self.policy.profiles == "inferred" else None
 
     def hashes(self, rule_ids: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         """Return the content hash of each of these rules, by id."""

@@ -9,13 +9,15 @@ A pure function: the same input and the same policy set give the same decision (
  3. Baseline: the matching rules of the highest priority, merged; or the posture where none matches. Where it permits or
     asks, the rules' constraints must hold, or it is DENY.
  4. Uncertainty: an undetermined rule that could change the answer, a conflict, low confidence: DEFER.
- 5. (Alignment with the request: tightens what is left; comes with intent and provenance.)
+ 5. Scores (alignment, distance, a model's word): 1 to 4 without the rules that ask for one; the stricter answer stands.
  6. Otherwise the baseline; where authority is reduced and it permits, a supervisor is asked.
 
 A rule that people have answered for this very action (`given.answered`) asks no more.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from navicert.core.bounds import beyond, risk_of
 from navicert.core.compile import Candidates, CompiledPolicy, CompiledRule
@@ -31,6 +33,8 @@ from navicert.model.evaluation import EvaluationInput
 from navicert.model.labels import NOTHING, Labels
 from navicert.model.policy import Modification, Posture, Rule
 
+STRICTNESS: Final = (Verdict.ALLOW, Verdict.MODIFY, Verdict.STEP_UP, Verdict.DEFER, Verdict.DENY)
+"""From loose to strict."""
 _FIXED = frozenset({Verdict.ALLOW, Verdict.DENY})
 _ASKING = frozenset({Verdict.STEP_UP, Verdict.DEFER})
 _CONSTRAINED = frozenset({Verdict.ALLOW, Verdict.STEP_UP})
@@ -53,16 +57,19 @@ def evaluate(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
     for value in subject.values("destination"):
         if type(value) is str and ambiguous(value):
             return _deny("destination_ambiguous", "a destination holds characters that disguise where it leads")
-    decision = _by_rules(given, policy, subject)
+    candidates = policy.candidates(action.tool, action.operation)
+    decision = _by_rules(given, policy, subject, candidates)
+    if candidates.plain is not None:  # property 6: what scores say stands where it is stricter, and nowhere else
+        plain = _by_rules(given, policy, subject, candidates.plain)
+        decision = max(plain, decision, key=lambda each: STRICTNESS.index(each.verdict))
     if decision.verdict is Verdict.ALLOW and _supervised(authority, profile.effect):
         return _supervision(decision, policy.supervision, given.answered)
     return decision  # step 6
 
 
-def _by_rules(given: EvaluationInput, policy: CompiledPolicy, subject: Subject) -> Decision:
+def _by_rules(given: EvaluationInput, policy: CompiledPolicy, subject: Subject, candidates: Candidates) -> Decision:
     """Steps 1 to 4: what the rules say, or the posture where none matches."""
     action, profile = given.action, subject.profile
-    candidates = policy.candidates(action.tool, action.operation)
     open_forbidden: list[CompiledRule] = []
     for item in candidates.forbidden:  # step 1
         outcome = item.matches(subject)

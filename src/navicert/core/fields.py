@@ -11,7 +11,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from navicert.core.canonical import decode_parameters
+from navicert.core.text import normal_form
 from navicert.model.action import ToolProfile
+from navicert.model.context import Fact
 from navicert.model.evaluation import EvaluationInput
 
 
@@ -60,6 +62,13 @@ class Many(tuple[Any, ...]):
 
 
 Getter = Callable[[Subject], Any]
+
+
+def is_score(field: str) -> bool:
+    """Tell whether a field holds a score, in ppm or a model's word: it may tighten, and never loosen (property 6)."""
+    if field.startswith(("drift.", "signals.drift_")):
+        return True
+    return field.startswith("signals.") and (field.endswith("_ppm") or field == "signals.judge_aligned")
 
 
 def leaves(value: Any, *, keys: bool = False) -> list[Any]:
@@ -125,6 +134,8 @@ def getter(field: str) -> Getter:
     if space == "context" and rest.startswith("facts."):
         name = rest.removeprefix("facts.")
         return lambda subject: _fact(subject.given, name)
+    if space == "context" and rest.startswith("ages."):
+        return lambda subject: _age(subject.given, rest.removeprefix("ages."))
     if space == "context" and rest.startswith("attempts."):
         name = rest.removeprefix("attempts.")
         return lambda subject: subject.given.context.counts.get(name, 0)
@@ -180,13 +191,39 @@ def _signal(subject: Subject, name: str) -> Any:
     return Many(value) if type(value) is list else value
 
 
+def _since_said(subject: Subject) -> int:
+    drift = subject.given.context.walked.drift
+    return drift.since if drift is not None and drift.said == len(subject.given.context.said) else 0
+
+
+def _intent(subject: Subject, name: str) -> Any:
+    value = _signal(subject, f"intent_{name}")
+    return ABSENT if value == "" else value
+
+
 def _fact(given: EvaluationInput, name: str) -> Any:
-    """What was found out while the action waited stands over what the context holds."""
-    for fact in (*given.facts, *given.context.facts):
-        if fact.name == name:
-            value: Any = UNKNOWN if fact.conflicting else fact.value
-            return Many(value) if type(value) is list else value
-    return UNKNOWN
+    fact = _told(given, name)
+    value: Any = UNKNOWN if fact is None or fact.conflicting else fact.value
+    return Many(value) if type(value) is list else value
+
+
+def _told(given: EvaluationInput, name: str) -> Fact | None:
+    """What was found out while the action waited stands over what the context holds.
+
+    What the session itself has written to, by whatever path, is no source of a fact (T10).
+    """
+    own = {name for targets in given.context.walked.reached.values() for item in targets for name in _last(item)[-1:]}
+    told = (fact for fact in (*given.facts, *given.context.facts) if fact.name == name)
+    return next((fact for fact in told if own.isdisjoint(_last(normal_form(fact.source)))), None)
+
+
+def _last(place: str) -> list[str]:
+    return [word.rpartition("/")[2] for word in place.split()]
+
+
+def _age(given: EvaluationInput, name: str) -> Any:
+    fact = _told(given, name)
+    return UNKNOWN if fact is None else (given.now - fact.at) // MICRO
 
 
 def _pace(subject: Subject) -> int:
@@ -206,6 +243,7 @@ _FIELDS: Final[dict[str, Getter]] = {
     "context.length": lambda subject: subject.given.context.length,
     "context.elapsed_s": lambda subject: (subject.given.now - subject.given.context.started_at) // MICRO,
     "context.actions_last_minute": _pace,
+    "context.actions_since_said": _since_said,
     "context.denied": lambda subject: subject.given.context.verdicts.get("DENY", 0),
     "context.risk": lambda subject: subject.given.context.walked.risk,
     "context.intent": lambda subject: subject.given.context.claims.intent or UNKNOWN,
@@ -221,4 +259,9 @@ _FIELDS: Final[dict[str, Getter]] = {
     "identity.development": lambda subject: subject.given.identity.development,
     "separation": lambda subject: subject.given.separation,
     "identity.authority": lambda subject: subject.given.shared.authority.value,
+    "drift.state": lambda subject: _signal(subject, "drift_state"),
+    "intent.finding": lambda subject: _intent(subject, "finding"),
+    "intent.asked": lambda subject: _intent(subject, "asked"),
+    "intent.origin": lambda subject: _intent(subject, "origin"),
+    "intent.trust": lambda subject: _intent(subject, "trust"),
 }

@@ -19,7 +19,8 @@ import msgspec
 
 from navicert.core.compile import CompiledPolicy
 from navicert.core.denial import BEFOREHAND
-from navicert.core.rounds import STRICTNESS, UNSTABLE, as_asked, merged, rounds, with_parameters
+from navicert.core.evaluate import STRICTNESS
+from navicert.core.rounds import UNSTABLE, as_asked, merged, rounds, with_parameters
 from navicert.core.scope import under_ceiling
 from navicert.core.shared import Concerns, concerns, shared_facts, tallied
 from navicert.model.action import Action

@@ -19,8 +19,6 @@ from navicert.model.evaluation import EvaluationInput
 
 ROUNDS: Final = 8
 """A modified action is judged again at most so often, and a wait asked anew."""
-STRICTNESS: Final = (Verdict.ALLOW, Verdict.MODIFY, Verdict.STEP_UP, Verdict.DEFER, Verdict.DENY)
-"""From loose to strict."""
 UNSTABLE: Final = Decision(
     verdict=Verdict.DENY, reason_code="modification_unstable", reason="the required changes do not come to rest"
 )

@@ -48,6 +48,11 @@ def session_key(session_id: str) -> str:
     return f"session/{session_id}"
 
 
+def seen_key(row: str) -> str:
+    """Return the row of what a result held; row: as a `Reference` names it."""
+    return f"seen/{row}"
+
+
 def flight_key(human: str, digest: str) -> str:
     """Return the row that guards against doing the same thing twice; both arguments are keyed pseudonyms."""
     return f"flight/{human}/{digest}"

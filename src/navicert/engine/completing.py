@@ -13,13 +13,14 @@ import msgspec
 
 from navicert.core.accumulate import accumulate
 from navicert.core.draft import Ending, outcome_draft
-from navicert.core.shared import session_key, sticky_key, stuck
+from navicert.core.shared import seen_key, session_key, sticky_key, stuck
 from navicert.engine.drive import Machine
 from navicert.engine.output import KEPT as KEPT  # noqa: PLC0414 - they belong to what is completed
 from navicert.engine.output import Output as Output  # noqa: PLC0414
 from navicert.engine.output import Released as Released  # noqa: PLC0414
 from navicert.engine.output import kept
 from navicert.engine.releasing import releasing, withheld
+from navicert.engine.seeing import Kept, kept_of
 from navicert.engine.workings import Completion, Live, Workings, replace
 from navicert.model.commit import Commit, RowRead, RowWrite
 from navicert.model.context import ContextEntry, Labelled, Result, SessionContext, Walked
@@ -47,7 +48,11 @@ def completing(
             completion = replace(
                 completion, labels=released.labels, output=released.output or b"null", part=released.part
             )
+            completion = replace(completion, kept=kept_of(works, live, output, released))
+        else:
+            completion = replace(completion, kept=kept_of(works, live))
         yield from works.change(lambda: stage_completion(works, completion, lazy=True))
+        works.sights.remember(completion.kept, live.permit.session_id)
     except BaseException:  # failed, or the caller was cancelled: what happened is still to be recorded
         works.keep(completion)
         raise
@@ -62,7 +67,7 @@ def extending(works: Workings, live: Live, output: Output) -> Machine[Labels]:
     Where policy withholds or redacts the tool's results, the part is looked at together with those before it, and
     released whole or not at all: raises `ResultWithheld`, and has labelled nothing.
     """
-    part, action_id = output.text or "", live.permit.action_id
+    part, data, action_id = output.text or "", output.json, live.permit.action_id
     if live.terms is not None and output.text is not None:
         said = works.tell(action_id, part)
         output = Output(text=said, json=msgspec.json.encode(said.encode(errors="replace").decode()))
@@ -72,19 +77,26 @@ def extending(works: Workings, live: Live, output: Output) -> Machine[Labels]:
             works.tell(action_id, part, back=True)
         raise withheld(live, released.part, "is not at its end, and what it said")
     yield from works.change(lambda: _label(works, live, released.labels))
+    works.sights.part(live, part, data)
     return released.labels
 
 
-def _label(works: Workings, live: Live, labels: Labels) -> Ticket | tuple[str, ...] | None:
+def _label(works: Workings, live: Live, labels: Labels, kept: Kept | None = None) -> Ticket | tuple[str, ...] | None:
     """Queue labels by themselves, without an outcome. Under the turn; returns as `stage_completion` does."""
     session_id = live.permit.session_id
-    growth = _growth(works, live, labels)
+    growth = _growth(works, live, labels, kept=kept)
     if isinstance(growth, tuple):
         return growth
     context, version, writes, entries = growth["context"], growth["version"], growth["writes"], growth["entries"]
-    if context.labels.covers(labels) and not writes and works.stands(session_id, labels):
+    if kept is not None and any(item.row == kept.reference.row for item in context.walked.seen):
+        kept = None
+    if kept is None and context.labels.covers(labels) and not writes and works.stands(session_id, labels):
         return None
-    entry = Labelled(source=live.permit.action_id, labels=labels, at=works.clock.now())
+    walked = Walked()
+    if kept is not None:
+        walked = Walked(seen=(kept.reference,))
+        writes.append(_seen_row(works, kept))
+    entry = Labelled(source=live.permit.action_id, labels=labels, at=works.clock.now(), walked=walked)
     after = accumulate(context, entry)
     return works.queue(
         Commit(
@@ -95,6 +107,12 @@ def _label(works: Workings, live: Live, labels: Labels) -> Ticket | tuple[str, .
     )
 
 
+def _seen_row(works: Workings, kept: Kept) -> RowWrite:
+    key = seen_key(kept.reference.row)
+    row = works.rows.get(key)
+    return RowWrite(key=key, expected=row[1] if row is not None else 0, value=kept.seen)
+
+
 def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> Ticket | tuple[str, ...] | None:
     """Queue what came of an action. Under the turn. Returns a ticket to wait for, rows to read first, or None.
 
@@ -103,7 +121,8 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
     live = completion.live
     session_id = live.permit.session_id
     flight = (live.flight,) if live.flight and completion.success is not None else ()
-    growth = _growth(works, live, completion.labels, flight, ended=True)
+    kept = completion.kept
+    growth = _growth(works, live, completion.labels, flight, kept=kept, ended=True)
     if isinstance(growth, tuple):
         return growth
     context: SessionContext = growth["context"]
@@ -111,7 +130,7 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
         # It became durable although its commit was reported as failed, or was settled elsewhere meanwhile. The cached
         # context may also be built on a change that fails: believed only once the journal says that it stands.
         believed = Commit(reads=(RowRead(key=session_key(session_id), expected=growth["version"]),))
-        return _label(works, live, completion.labels) or works.queue(believed)
+        return _label(works, live, completion.labels, kept) or works.queue(believed)
     now = works.clock.now()
     entry = Result(
         action_id=live.permit.action_id,
@@ -119,6 +138,7 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
         labels=completion.labels,
         at=now,
         ended=completion.ended,
+        seen=kept.reference.digest if kept is not None else "",
     )
     after = accumulate(context, entry)
     draft = None
@@ -138,6 +158,8 @@ def stage_completion(works: Workings, completion: Completion, *, lazy: bool) -> 
         )
         draft = outcome_draft(works.settings.scribe, ending)
     writes = [RowWrite(key=session_key(session_id), expected=growth["version"], value=after), *growth["writes"]]
+    if kept is not None:
+        writes.append(_seen_row(works, kept))
     reads: list[RowRead] = []
     for key in flight:
         row = works.rows.get(key)
@@ -172,12 +194,18 @@ def _again(works: Workings, ticket: Ticket, completion: Completion) -> None:
 
 
 def _growth(
-    works: Workings, live: Live, labels: Labels, more: tuple[str, ...] = (), *, ended: bool = False
+    works: Workings,
+    live: Live,
+    labels: Labels,
+    more: tuple[str, ...] = (),
+    *,
+    kept: Kept | None = None,
+    ended: bool = False,
 ) -> dict[str, Any] | tuple[str, ...]:
     """Return the session's row and what has to be written beside it where labels grow, or rows to read first.
 
     Labels follow the human and agent into new sessions (sticky), and go up to the sessions that delegated (T7); so does
-    what was done, once it has ended, for rules over sequences.
+    what was done, once it has ended, for rules over sequences, and what was read, as what another agent may have said.
     """
     session_id, followed = live.permit.session_id, live.sticky
     key = session_key(session_id)
@@ -199,7 +227,7 @@ def _growth(
         if row is None:
             return (session_key(parent),)
         above: SessionContext = row[0]
-        walked = _went_up(works, live, above) if ended else None
+        walked = _went_up(works, live, above, kept, ended=ended)
         if walked is not None or not above.labels.covers(labels):
             entry = Labelled(source=session_id, labels=labels, at=now, walked=walked or Walked())
             after = accumulate(above, entry)
@@ -222,12 +250,17 @@ def _growth(
     }
 
 
-def _went_up(works: Workings, live: Live, above: SessionContext) -> Walked | None:
+def _went_up(works: Workings, live: Live, above: SessionContext, kept: Kept | None, *, ended: bool) -> Walked | None:
     """Return what this action adds to the way of a session that delegated, None where nothing that is not there."""
     name = f"{live.permit.tool}.{live.permit.operation}"
-    if live.risk or name not in above.walked.done or works.policy.timed:
-        return Walked(done={name: works.clock.now()}, risk=live.risk)
-    return None
+    walked = Walked()
+    known = above.walked.reached
+    went = any(text not in known.get(effect, ()) for effect, texts in live.reached.items() for text in texts)
+    if ended and (went or live.risk or name not in above.walked.done or works.policy.timed):
+        walked = Walked(done={name: works.clock.now()}, risk=live.risk, reached=live.reached)
+    if kept is not None and all(item.row != kept.reference.row for item in above.walked.seen):
+        walked = replace(walked, seen=(replace(kept.reference, agent=True),))
+    return walked if walked != Walked() else None
 
 
 def not_started(live: Live) -> Completion:

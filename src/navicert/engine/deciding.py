@@ -277,6 +277,7 @@ def _live(judged: Judged, permit: Permit, receipt: Any, profile: ToolProfile | N
         ended_at=given.context.ended_at,
         state=State.SUSPENDED if judged.waited else State.PROPOSED,
         terms=terms,
+        reached=judged.reached,
     )
 
 

@@ -29,6 +29,8 @@ from navicert.core.shared import (
     tallied,
     wait_key,
 )
+from navicert.engine.aligning import reached_by
+from navicert.engine.drifting import drifted
 from navicert.engine.suspending import begin_wait
 from navicert.engine.workings import Workings, replace, values
 from navicert.model.action import Action, Effect
@@ -36,6 +38,7 @@ from navicert.model.authority import LADDER, Authority, Standing, Standings
 from navicert.model.commit import Commit, RowRead, RowWrite
 from navicert.model.context import Attempt, ContextEntry, Fact, SessionContext
 from navicert.model.decision import Decision, Shadow, Verdict
+from navicert.model.drift import Drift
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.identity import ActionIdentity
 from navicert.model.labels import Labels
@@ -81,13 +84,17 @@ class Case(Value, frozen=True, kw_only=True):
 
 
 class Assessed(Value, frozen=True, kw_only=True):
-    """What an action came to. given: the last round's input; `given.action` is what would run. line: the sessions."""
+    """What an action came to. given: the last round's input; `given.action` is what would run. line: the sessions.
+
+    drift: of the session, with this action.
+    """
 
     decision: Decision
     given: EvaluationInput
     concerned: Concerns
     rows: dict[str, tuple[Any, int]]
     line: tuple[SessionContext, ...]
+    drift: Drift
 
 
 class Judged(Value, frozen=True, kw_only=True):
@@ -104,6 +111,7 @@ class Judged(Value, frozen=True, kw_only=True):
     ruled: Labels | None
     witnessed: bool
     risk: int
+    reached: dict[str, tuple[str, ...]] = {}
     handle: str | None
     deadline: int | None
     expires_at: int
@@ -159,6 +167,7 @@ def assess(works: Workings, case: Case) -> Assessed | Need:
             answered=case.answered,
             separation=action.separation or works.settings.scribe.separation,
         )
+        given, drift = drifted(works, given)
         if left == ROUNDS and case.forced is None:
             shadowed = shadow(given, policy)
         decision = case.forced or evaluate(given, policy)
@@ -166,7 +175,8 @@ def assess(works: Workings, case: Case) -> Assessed | Need:
             decision = UNSTABLE
         if decision.effective is None:
             decision = replace(merged(decision, touched), shadow=shadowed)
-            return Assessed(decision=decision, given=given, concerned=concerned, rows=rows, line=(context, *above))
+            line = (context, *above)
+            return Assessed(decision=decision, given=given, concerned=concerned, rows=rows, line=line, drift=drift)
         touched = (*touched, *decision.rules)
         current = with_parameters(current, decision.effective)
     raise AssertionError("the last round always returns")
@@ -276,6 +286,8 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision)
         handle=handle,
         resources=written(profile, decode_parameters(current.parameters)) if handle else (),
         depth=depth,
+        reached=reached_by(works, current) if permits(decision.verdict) else {},
+        drift=assessed.drift,
     )
     after = accumulate(context, entry)
     changes = follow(works, assessed, decision)
@@ -314,6 +326,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision)
         ruled=labels_by_rule(given, policy) if permits(decision.verdict) else None,
         witnessed=witnessed_by_rule(given, policy),
         risk=entry.risk or 0,
+        reached=entry.reached,
         handle=handle,
         deadline=wait.question.deadline if wait else None,
         expires_at=now + int(settings.permit_s * 1_000_000),

@@ -11,14 +11,18 @@ from typing import Any
 from navicert.core import delegation
 from navicert.core.canonical import decode_parameters
 from navicert.core.scope import under_ceiling
+from navicert.engine.aligning import SPACE, aligned
 from navicert.engine.drive import Ask, Call, Machine
+from navicert.engine.seeing import sight_of
 from navicert.engine.workings import Workings, replace, safe
+from navicert.intent.embedding import MOST_DIRECTIVES
 from navicert.model.action import Action
 from navicert.model.context import SessionContext
 from navicert.model.errors import IdentityError
 from navicert.model.identity import ActionIdentity
 from navicert.model.labels import NOTHING
 from navicert.model.signals import Finding, Signals
+from navicert.ports import Detector
 
 
 def identify(works: Workings, context: SessionContext) -> Machine[tuple[ActionIdentity, Exception | None]]:
@@ -60,10 +64,32 @@ def identify(works: Workings, context: SessionContext) -> Machine[tuple[ActionId
 
 
 def measure(works: Workings, action: Action, context: SessionContext, identity: ActionIdentity) -> Machine[Signals]:
-    """Ask every detector, under one deadline; what fails is unknown, and says why (property 5).
+    """Ask every detector, under one deadline, and judge the intent; what fails is unknown, and says why (property 5).
 
     In place of what the session claims, detectors see who was verified; never the token.
     """
+    found = yield from _detected(works, action, context, identity, (yield from _directives(works, context)))
+    known, unknown = yield from aligned(works, action, context)
+    others = {name: value for name, value in found.values.items() if not name.startswith(SPACE)}
+    return replace(found, values=others | known, unknown=found.unknown | unknown)
+
+
+def _directives(works: Workings, context: SessionContext) -> Machine[tuple[str, ...]]:
+    """Return the newest sentences of results that tell the reader to do something, where a detector wants them."""
+    if not (context.request or context.said) or not any(_more(item, ()) for item in works.detectors):
+        return ()
+    sight, _ = yield from sight_of(works, context)
+    with sight.lock:
+        return tuple(passage.text for _, passage in sight.index.directives()[-MOST_DIRECTIVES:])
+
+
+def _more(detector: Detector, directives: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return (directives,) if getattr(detector, "wants_directives", False) else ()
+
+
+def _detected(
+    works: Workings, action: Action, context: SessionContext, identity: ActionIdentity, directives: tuple[str, ...]
+) -> Machine[Signals]:
     if not works.detectors:
         return Signals()
     verified = replace(
@@ -79,7 +105,8 @@ def measure(works: Workings, action: Action, context: SessionContext, identity: 
     parameters = decode_parameters(action.parameters)
     seen = replace(action, profile=works.policy.profile(action.name, action.profile))
     calls = tuple(
-        Call(item.name, partial(item.measure, seen, parameters, context), item.inline) for item in works.detectors
+        Call(item.name, partial(item.measure, seen, parameters, context, *_more(item, directives)), item.inline)
+        for item in works.detectors
     )
     answers = yield Ask(calls, works.settings.measure_s)
     known: dict[str, Any] = {}
@@ -91,6 +118,8 @@ def measure(works: Workings, action: Action, context: SessionContext, identity: 
         if not isinstance(finding, Finding) or not finding.looked:
             why = safe(answer.error) if answer.error is not None else "could not look at the data"
             unknown.update(dict.fromkeys(item.signals, why))
+            if any(name.endswith("confidence_ppm") for name in item.signals):
+                sure.append(0)  # who should have said how sure it is, and did not
             continue
         known.update({name: finding.values[name] for name in item.signals if name in finding.values})
         labels = labels.join(finding.labels)

@@ -15,10 +15,12 @@ from typing import Final
 from navicert.core.accumulate import accumulate
 from navicert.core.answers import Answers, hear
 from navicert.core.draft import Judgement, Resolved, permits, policy_part, resolution_draft
-from navicert.core.evaluate import added_risk, labels_by_rule, witnessed_by_rule
-from navicert.core.rounds import ROUNDS, STRICTNESS, UNSTABLE, as_asked, rounds
+from navicert.core.evaluate import STRICTNESS, added_risk, labels_by_rule, witnessed_by_rule
+from navicert.core.rounds import ROUNDS, UNSTABLE, as_asked, rounds
 from navicert.core.shared import APPROVERS, AUTHORITY, authority_of, over_key, session_key, subjects, wait_key
+from navicert.engine.aligning import reached_by
 from navicert.engine.deciding import Answer, case_of, durably, fetch, redo, refusal
+from navicert.engine.drifting import reassured
 from navicert.engine.drive import Ask, Call, Machine
 from navicert.engine.finding import find_out
 from navicert.engine.judging import (
@@ -335,6 +337,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision,
     wait, given = again.wait, assessed.given
     context, current, now, settings = given.context, given.action, given.now, works.settings
     asking = decision.verdict in _ASKING
+    approved = again.answers.approved and not void and permits(decision.verdict)
     if void:
         decision = replace(decision, reason=f"{decision.reason} (asked again: {void})")
     entry = Resolution(
@@ -346,6 +349,8 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision,
         owner=settings.issuer,
         at=now,
         risk=added_risk(given, works.policy),
+        reached=reached_by(works, current) if permits(decision.verdict) else {},
+        drift=reassured(works, context, dict(wait.question.rules)) if approved else None,
     )
     after = accumulate(context, entry)
     changes = follow(works, assessed, decision)
@@ -394,6 +399,7 @@ def _commit(works: Workings, case: Case, assessed: Assessed, decision: Decision,
         ruled=labels_by_rule(given, policy) if permits(decision.verdict) else None,
         witnessed=witnessed_by_rule(given, policy),
         risk=entry.risk or 0,
+        reached=entry.reached,
         handle=wait.handle if asking else None,
         deadline=deadline if asking else None,
         expires_at=now + int(settings.permit_s * 1_000_000),

@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from threading import Lock
 from typing import Any, Final
 
+from navicert.model.errors import Unavailable
+from navicert.model.shared import ROWS
+
 _LIMIT: Final = 50_000
 
 
@@ -56,3 +59,14 @@ class Rows:
         with self._lock:
             for key in keys:
                 self._rows.pop(key, None)
+
+
+def check_rows(found: Any) -> None:
+    """Raise `Unavailable` unless the journal answered with rows: nothing else may reach the cache."""
+    if not isinstance(found, dict):
+        raise Unavailable("the store answered with something else than rows; nothing was permitted")
+    for key, row in found.items():
+        kind = ROWS.get(str(key).partition("/")[0])
+        if kind is None or type(row) is not tuple or not isinstance(row[0], kind) or type(row[1]) is not int:
+            message = f"the store answered with something else than the row `{key}`; nothing was permitted"
+            raise Unavailable(message)

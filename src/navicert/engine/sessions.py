@@ -13,11 +13,11 @@ from navicert.core import delegation
 from navicert.core.accumulate import accumulate, begin
 from navicert.core.canonical import MAX_BYTES
 from navicert.core.labels import labels_in_force
-from navicert.core.offer import may_be_permitted
 from navicert.core.scope import narrows
 from navicert.core.shared import session_key, sticky_key
 from navicert.engine.drive import Machine
 from navicert.engine.measuring import identify
+from navicert.engine.offer import may_be_permitted
 from navicert.engine.workings import Workings
 from navicert.model.action import Action, ToolProfile
 from navicert.model.commit import Commit, RowRead, RowWrite

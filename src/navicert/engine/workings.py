@@ -19,7 +19,8 @@ from navicert.core.draft import Scribe
 from navicert.core.lifecycle import State, Step
 from navicert.core.shared import session_key
 from navicert.engine.drive import Answer, Ask, Await, Call
-from navicert.engine.rows import Rows
+from navicert.engine.rows import Rows, check_rows
+from navicert.engine.seeing import Kept, Sights
 from navicert.model.action import ToolProfile
 from navicert.model.authority import Authority
 from navicert.model.commit import Commit, following
@@ -29,7 +30,6 @@ from navicert.model.errors import IntegrityError, NavicertError, Unavailable
 from navicert.model.labels import NOTHING, Labels
 from navicert.model.policy import SourceKind
 from navicert.model.receipt import Receipt, ReleasePart
-from navicert.model.shared import ROWS
 from navicert.model.value import Value
 from navicert.ports import (
     Classifier,
@@ -95,7 +95,7 @@ class Live(Value, frozen=True, kw_only=True):
 
     subjects, authority: whose authority it was permitted under, and what that was. ended_at: when its session had ended
     already, as it may for an action that waited. state: where it came from, in the lifecycle table. terms: of releasing
-    its result; told: what was released already of an action that has such terms.
+    its result; told: what was released already of an action that has such terms. reached: as in `Attempt`.
     """
 
     permit: Permit
@@ -112,12 +112,13 @@ class Live(Value, frozen=True, kw_only=True):
     state: State = State.PROPOSED
     terms: Terms | None = None
     told: tuple[str, ...] = ()
+    reached: dict[str, tuple[str, ...]] = {}
 
 
 class Completion(Value, frozen=True, kw_only=True):
     """What came of a live action, to be recorded. success: None where nobody knows; it then stays open.
 
-    labels, output: of what is released; part: where that is less than the whole.
+    labels, output: of what is released; part: where that is less than the whole. kept: for questions of provenance.
     """
 
     live: Live
@@ -128,6 +129,7 @@ class Completion(Value, frozen=True, kw_only=True):
     settled_by: str | None = None
     ended: str = ""
     part: ReleasePart | None = None
+    kept: Kept | None = None
 
 
 class Workings:
@@ -144,6 +146,7 @@ class Workings:
         self.policy = policy
         self.settings = settings
         self.rows = Rows()
+        self.sights = Sights()
         self.turn = Lock()
         self._pid = getpid()
         self._tags = Random()  # noqa: S311 - to tell apart, not to keep secret
@@ -181,7 +184,7 @@ class Workings:
             )
             if answer.error is not None:
                 raise answer.error
-            _check_rows(answer.value)
+            check_rows(answer.value)
             self.rows.fill(keys, answer.value)
             self._note((key, row[0]) for key, row in answer.value.items())
 
@@ -226,6 +229,7 @@ class Workings:
         tag = self._tags.getrandbits(32)
         ticket = self.journal.enqueue(replace(commit, tag=tag), lazy=lazy)
         keys = [write.key for write in commit.writes]
+        seen = [key for key in keys if key.startswith("seen/")]  # they are large, and read from the journal
         for write in commit.writes:
             self.rows.stage(write.key, write.value, following(write.expected, tag))
 
@@ -238,6 +242,7 @@ class Workings:
                 self.rows.drop(keys)
             else:
                 self._note((write.key, write.value) for write in commit.writes)
+                self.rows.drop(seen)
 
         ticket.on_done(check)
         return ticket
@@ -339,17 +344,6 @@ class Workings:
 def safe(error: BaseException) -> str:
     """Return what may be told of a failure: our own messages whole, of foreign ones the type only (T9)."""
     return str(error) if isinstance(error, NavicertError) else type(error).__name__
-
-
-def _check_rows(found: Any) -> None:
-    """Raise `Unavailable` unless the journal answered with rows: nothing else may reach the cache."""
-    if not isinstance(found, dict):
-        raise Unavailable("the store answered with something else than rows; nothing was permitted")
-    for key, row in found.items():
-        kind = ROWS.get(str(key).partition("/")[0])
-        if kind is None or type(row) is not tuple or not isinstance(row[0], kind) or type(row[1]) is not int:
-            message = f"the store answered with something else than the row `{key}`; nothing was permitted"
-            raise Unavailable(message)
 
 
 def values(rows: Mapping[str, tuple[Any, int]]) -> dict[str, Any]:

@@ -1,14 +1,13 @@
 """Looking at a server before it is put behind the gateway: what it defines in each revision, and what tools seem to do.
 
-* A profile is proposed from the verb in a tool's name and the names of its parameters. Annotations are the server's own
-  word, and do not count. A verb that is not known is taken for the most dangerous: `execute`.
+* A profile is proposed from what a tool says of itself: name, description, parameters (`intent.effects`). Annotations
+  can only make it more dangerous. Where nothing says what a tool does, it is taken for `execute`.
 * A proposal is nothing until an operator accepts it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
@@ -19,7 +18,8 @@ from navicert.gateway.message import Kind, Message, Refused, Tree
 from navicert.gateway.pins import LISTS, PROMPTS, SAID, TEMPLATES, TOOLS, Server, digest_of, text_digest, text_key
 from navicert.gateway.stdio import launch, program_digest, stop
 from navicert.gateway.surfaces import RESERVED
-from navicert.model.action import Effect, ToolProfile
+from navicert.intent.effects import infer
+from navicert.model.action import ToolProfile
 from navicert.model.errors import IntegrityError
 
 _Ask = Callable[[Message], Awaitable[Message | None]]
@@ -28,32 +28,6 @@ _WITHIN_S: Final = 30.0
 _PAGES: Final = 100
 _OTHERS: Final = {PROMPTS: "prompts", TEMPLATES: "resources"}
 """What not every server lists → the capability of those that do."""
-_VERBS: Final = {
-    Effect.READ: "get list read search find query show describe fetch view status log diff count check lookup browse"
-    " tree info stat head inspect compare select explain",
-    Effect.WRITE: "write create update edit set add put append move rename commit save insert upload copy mkdir make "
-    "checkout branch init tag reset",
-    Effect.DELETE: "delete remove drop purge clear erase trash truncate",
-    Effect.SEND: "send post reply share mail email message publish notify invite forward push tweet comment",
-    Effect.PAY: "pay transfer refund charge buy order purchase",
-    Effect.GRANT: "grant allow authorize authorise permit enable assign",
-    Effect.EXECUTE: "run exec execute eval call invoke shell start deploy",
-}
-_EFFECT_OF: Final = {verb: effect for effect, verbs in _VERBS.items() for verb in verbs.split()}
-_WORST: Final = (
-    Effect.EXECUTE, Effect.CREDENTIALS, Effect.GRANT, Effect.PAY, Effect.DELETE, Effect.SEND, Effect.WRITE, Effect.READ,
-)  # fmt: skip
-_ROLES: Final = {
-    "destination": {
-        "to", "cc", "bcc", "recipient", "recipients", "url", "uri", "channel", "address", "host", "endpoint",
-    },
-    "resource": {
-        "path", "paths", "file", "filename", "source", "destination", "folder", "directory", "repo_path", "table",
-        "key",
-    },
-    "amount": {"amount", "sum", "total"},
-    "content": {"content", "contents", "text", "body", "message", "data", "subject"},
-}  # fmt: skip
 
 
 class Looked(NamedTuple):
@@ -122,23 +96,9 @@ def _accepted(server: Server, **changes: Any) -> Server:
 
 
 def proposed(server: str, definition: Tree) -> ToolProfile:
-    """Return what a tool seems to do, by its name and the names of its parameters."""
-    name = definition["name"]
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
-    effects = {_EFFECT_OF[word.lower()] for word in words if word.lower() in _EFFECT_OF}
-    effect = min(effects, key=_WORST.index) if effects else Effect.EXECUTE
-    schema = definition.get("inputSchema")
-    found = schema.get("properties") if type(schema) is dict else None
-    names = list(found) if type(found) is dict else []
-    roles = {role: tuple(each for each in names if each.lower() in known) for role, known in _ROLES.items()}
-    return ToolProfile(
-        tool=f"{server}.{name}",
-        effect=effect,
-        destination=roles["destination"],
-        resource=roles["resource"],
-        amount=roles["amount"],
-        content=roles["content"],
-    )
+    """Return what a tool seems to do, by what it says of itself (`intent.effects`)."""
+    said, schema, hints = (definition.get(key) for key in ("description", "inputSchema", "annotations"))
+    return infer(f"{server}.{definition['name']}", said, schema, hints).profile
 
 
 async def _listed(server: Server, era: str) -> tuple[dict[str, list[Tree]], str | None]:

@@ -19,9 +19,12 @@ from hashlib import sha256
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from navicert.core.canonical import canonical_parameters
 from navicert.gateway.calling import Dispatch
 from navicert.gateway.message import Message, Tree
+from navicert.intent.effects import infer
 from navicert.model.action import ToolProfile
 from navicert.model.value import Value
 
@@ -143,6 +146,7 @@ class Watch:
         """Held while a list is looked at, so that many who need it look once."""
         self.held: dict[str, dict[str, str]] = {method: {} for method in LISTS}
         """What is held back, by its list: name → why."""
+        self._inferred: dict[str, ToolProfile] = {}
         self.cursors: dict[str, None] = {}
         """Where lists go on, as the server said: a client goes on nowhere else."""
         self.refused = self.held[TOOLS]
@@ -203,8 +207,15 @@ class Watch:
         return _NOBODY + "".join(f"; is `{each}` meant?" for each in near)
 
     def profile(self, full_name: str) -> ToolProfile | None:
-        """Return what the operator accepted that a tool does, by the full name of its action."""
-        return next((item for item in self._server.profiles if item.tool == full_name), None)
+        """Return what the operator accepted that a tool does, by the full name of its action.
+
+        Of one that they accepted without a word about that: what its accepted definition says, marked as inferred.
+        """
+        found = next((item for item in self._server.profiles if item.tool == full_name), None)
+        text = self._server.definitions.get(full_name.partition(".")[2]) if found is None else None
+        if text is not None and full_name not in self._inferred:
+            self._inferred[full_name] = _inferred(full_name, msgspec.json.decode(text))
+        return found or self._inferred.get(full_name)
 
     def introduction(self, result: Tree) -> Tree:
         """Return what a server says at the opening, without instructions that are not those that were accepted."""
@@ -212,6 +223,17 @@ class Watch:
         if text is None or (type(text) is str and text_digest(text) in self._server.instructions):
             return result
         return {key: value for key, value in result.items() if key != "instructions"}
+
+
+def _inferred(full_name: str, definition: Tree) -> ToolProfile:
+    said, schema, hints = (definition.get(key) for key in ("description", "inputSchema", "annotations"))
+    profile = infer(
+        full_name,
+        said if isinstance(said, str) else "",
+        schema if isinstance(schema, dict) else None,
+        hints if isinstance(hints, dict) else None,
+    ).profile
+    return msgspec.structs.replace(profile, inferred=True)
 
 
 _CURSORS: Final = 1_024

@@ -1,7 +1,7 @@
 """What a client is shown of a server, and what of that it may use (T11; attack cases A.4, F.4, F.9).
 
 * A list holds what an operator accepted (`pins`), and of that what this principal could be permitted at all
-  (`core.offer`). Prompts stand and fall with `prompts-get`, resources and templates with `resources-read`. No such list
+  (`engine.offer`). Prompts stand with `prompts-get`, resources and templates with `resources-read`. No such list
   is for others: `cacheScope` is private.
 * Before something is used, its list was looked at in this connection, and not longer ago than `fresh_s`: servers need
   not announce a change. Nothing looks on its own: what nobody uses costs nothing. Where the list cannot be had, nothing

@@ -15,6 +15,9 @@ from navicert.model.policy import Condition, Operator, Rule
 
 MEASURED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("protected", "sensitive_categories", "sensitive_level", "cedar_policies"), ""),
+    **dict.fromkeys(("alignment_ppm", "distance_ppm", "contrast_ppm", "uncertainty_ppm"), ""),
+    **dict.fromkeys(("judge_aligned", "judge_confidence_ppm"), ""),
+    **dict.fromkeys(("drift_state", "drift_mean_ppm", "drift_max_ppm", "drift_sum_ppm", "drift_why"), ""),
     **dict.fromkeys(
         ("sql_kinds", "sql_statements", "sql_writes", "sql_tables", "sql_functions", "sql_unbounded"), "sql"
     ),

@@ -32,7 +32,8 @@ class ToolProfile(Value, frozen=True, kw_only=True):
     returns: the base label of its results; None means undeclared, and then results count as the highest (R2.c).
     accepts: the highest label of what it may be sent, None for no limit: a search query is a send too (T3).
     withhold: a result that carries one of these (a level: this or above) is not released. redact: what detectors find
-    of these categories is blanked before release. None: as the policy says for every tool.
+    of these categories is blanked before release. None: as the policy says for every tool. trust: who can have written
+    what it returns (`own`, `known`, `public`); memory: the agent itself, earlier. inferred: nobody declared it.
     """
 
     tool: str
@@ -47,6 +48,9 @@ class ToolProfile(Value, frozen=True, kw_only=True):
     accepts: Limit | None = None
     withhold: tuple[str, ...] | None = None
     redact: tuple[str, ...] | None = None
+    trust: str = "public"
+    memory: bool = False
+    inferred: bool = False
 
 
 class Action(Value, frozen=True, kw_only=True):

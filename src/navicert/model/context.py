@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from navicert.model.decision import Verdict
+from navicert.model.drift import Drift
 from navicert.model.identity import Claims, Delegation
 from navicert.model.labels import NOTHING, Labels
 from navicert.model.value import Json, Value
@@ -58,14 +59,27 @@ class Fact(Value, frozen=True, kw_only=True):
     conflicting: bool = False
 
 
+class Reference(Value, frozen=True, kw_only=True, array_like=True):
+    """Where it stands what one result held: its row under `seen/`, and its digest. agent: another agent read it."""
+
+    row: str
+    digest: str
+    agent: bool = False
+
+
 class Walked(Value, frozen=True, kw_only=True):
-    """Where the session has been, for rules over sequences: flat in the session's length (T3, T6).
+    """Where the session has been, for rules over sequences, and for provenance: flat in its length (T3, T6).
 
     done: full tool name → when an action of it was last permitted, in µs. risk: points that permitted actions added.
+    reached: effect → the newest targets of permitted actions, in normal form. seen: the newest results that it was
+    given.
     """
 
     done: dict[str, int] = {}
     risk: int = 0
+    reached: dict[str, tuple[str, ...]] = {}
+    seen: tuple[Reference, ...] = ()
+    drift: Drift | None = None
 
 
 class Opened(Value, frozen=True, kw_only=True, tag="opened"):
@@ -110,7 +124,8 @@ class Attempt(Value, frozen=True, kw_only=True, tag="attempt"):
     """An action was judged. Attempts count, whatever the verdict. handle: of the wait that it began.
 
     resources: what it would write. depth: how many waits hang on one another, with it. risk: what it adds if permitted;
-    None in entries of version 0.1, which count for no sequence.
+    None in entries of version 0.1, which count for no sequence. reached: by its effect, what it aims at, if permitted.
+    drift: of the session with it, None in older entries.
     """
 
     action_id: str
@@ -124,10 +139,12 @@ class Attempt(Value, frozen=True, kw_only=True, tag="attempt"):
     handle: str | None = None
     resources: tuple[str, ...] = ()
     depth: int = 1
+    reached: dict[str, tuple[str, ...]] = {}
+    drift: Drift | None = None
 
 
 class Resolution(Value, frozen=True, kw_only=True, tag="resolution"):
-    """A wait was judged again: it ended, with this verdict, or asks anew (STEP_UP, DEFER). risk: as in `Attempt`."""
+    """A wait was judged again: it ended, with this verdict, or asks anew (STEP_UP, DEFER). Else as `Attempt`."""
 
     handle: str
     action_id: str
@@ -137,12 +154,15 @@ class Resolution(Value, frozen=True, kw_only=True, tag="resolution"):
     owner: str
     at: int
     risk: int | None = None
+    reached: dict[str, tuple[str, ...]] = {}
+    drift: Drift | None = None
 
 
 class Result(Value, frozen=True, kw_only=True, tag="result"):
     """A permitted action ended, and its result was labelled. `released` is False where the executor gave up.
 
-    succeeded: None where nobody knows (timeout, cancellation); the action then stays open.
+    succeeded: None where nobody knows (timeout, cancellation); the action then stays open. seen: digest of the row that
+    holds what was released, empty where nothing of it is kept.
     """
 
     action_id: str
@@ -150,12 +170,13 @@ class Result(Value, frozen=True, kw_only=True, tag="result"):
     labels: Labels
     at: int
     ended: str = ""
+    seen: str = ""
 
 
 class Labelled(Value, frozen=True, kw_only=True, tag="labelled"):
     """Labels reached this session from elsewhere: a child session, a chunk of a stream, stored labels.
 
-    walked: what a child session was permitted, which counts as the parent's own.
+    walked: what a child session was permitted and was given, which counts as the parent's own.
     """
 
     source: str

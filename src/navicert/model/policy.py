@@ -203,7 +203,9 @@ class PolicySet(Value, frozen=True, kw_only=True):
     ceiling. supervisors: who approves what an agent of reduced authority does. cascade: how deep waits may hang on
     waits (R4.f). destinations: what may be sent where; one that is not listed takes PUBLIC; empty for no such limits.
     intents: the classes of work; empty for none. risk_limit: a session's risk above it is DENY (step 2). withhold,
-    redact: of the results of tools that do not say so themselves (`ToolProfile`).
+    redact: of the results of tools that do not say so themselves (`ToolProfile`). profiles: `declared`, or `inferred`
+    where a tool that nobody declared is taken for what it seems to do. drift: the numbers of
+    an `intent.drift.Profile`; None for those of an assistant.
     """
 
     policy: str
@@ -222,3 +224,5 @@ class PolicySet(Value, frozen=True, kw_only=True):
     risk_limit: int | None = None
     withhold: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()
+    profiles: str = "declared"
+    drift: dict[str, int] | None = None

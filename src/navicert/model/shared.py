@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from navicert.model.authority import Standings
 from navicert.model.context import SessionContext
 from navicert.model.labels import NOTHING, Labels
@@ -42,6 +44,12 @@ class InForce(Value, frozen=True, kw_only=True):
 
     version: int
     hash: str
+
+
+class Seen(Value, frozen=True, kw_only=True):
+    """What one result held, as it was released; written once, read by the engine. The context holds its digest."""
+
+    held: msgspec.Raw
 
 
 class Launch(Value, frozen=True, kw_only=True):
@@ -85,6 +93,7 @@ ROWS: dict[str, type[Value]] = {
     "over": Over,
     "approvers": Approvers,
     "launches": Launches,
+    "seen": Seen,
     "erasure": Erasing,
 }
 """Row keys are `kind/rest`; the kind tells the type of the value."""

@@ -79,6 +79,18 @@ class Binding:
         self._defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
         self._positional = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
 
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the parameters that are seen, as far as their types have one."""
+        found: dict[str, Any] = {}
+        shapes: dict[str, Any] = {}
+        for name, kind in self._types.items():
+            try:
+                (found[name],), more = msgspec.json.schema_components([kind], schema_hook=_path_schema)
+            except (TypeError, NotImplementedError):
+                found[name], more = {}, {}
+            shapes |= more
+        return {"type": "object", "properties": found, "$defs": shapes}
+
     def _type(self, name: str, annotation: Any) -> Any:
         try:
             info = msgspec.inspect.type_info(annotation)
@@ -274,6 +286,12 @@ def encode_path(value: Any) -> str:
     if isinstance(value, PurePath):
         return str(value)
     raise NotImplementedError(f"`{type(value).__name__}` is not a JSON value")
+
+
+def _path_schema(kind: type) -> dict[str, Any]:
+    if issubclass(kind, PurePath):
+        return {"type": "string", "format": "path"}
+    raise NotImplementedError(f"`{kind}` has no schema")
 
 
 def _decode_path(wanted: type, value: Any) -> Any:

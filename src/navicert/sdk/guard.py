@@ -15,7 +15,11 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar, cast
 
+from msgspec.structs import replace
+
 from navicert.engine.mediating import Mediator
+from navicert.intent.effects import infer
+from navicert.intent.values import Trust
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.errors import InvalidAction, NavicertError, PolicyError, Unavailable
 from navicert.model.identity import Claims
@@ -83,6 +87,8 @@ class Guard:
         opaque: Names = (),
         accepts: Returns = None,
         returns: Returns = None,
+        trust: str = "public",
+        memory: bool = False,
     ) -> Callable[[F], F]:
         """Govern a function as the tool `name` (`email.send`). Plain and `async` functions and generators alike.
 
@@ -90,13 +96,15 @@ class Guard:
         destination, resource, amount, content: which parameters play this role. opaque: parameters that are passed
         through unseen. returns: base label of the results (`"INTERNAL"`, or `{"level": …, "categories": […]}`); left
         out, results count as the highest. accepts: the highest label that the tool may be sent, in the same form, where
-        a level alone admits every category; left out, there is no limit.
+        a level alone admits every category; left out, there is no limit. trust: who can have written what it returns:
+        `own` (the deployment's own records), `known` (people who are known), `public` (anybody). memory: the agent
+        itself, earlier.
 
         Raises `TypeError` for a parameter that has no JSON form, `ValueError` for a bad name, effect or label.
         """
         profile = make_profile(
             name, effect, destination=destination, resource=resource, amount=amount, content=content,
-            categories=categories, opaque=opaque, accepts=accepts, returns=returns,
+            categories=categories, opaque=opaque, accepts=accepts, returns=returns, trust=trust, memory=memory,
         )  # fmt: skip
 
         def govern(function: F) -> F:
@@ -136,6 +144,9 @@ class Guard:
     ) -> Callable[..., Any]:
         check_name(name)
         binding = Binding(name, function, opaque)
+        if profile is None:  # it counts where the policy says `profiles: inferred`, and nowhere else
+            profile = replace(infer(name, inspect.getdoc(function) or "", binding.schema()).profile, inferred=True)
+            profile = replace(profile, opaque=opaque)
         governed = Tool(self, name, function, profile, binding, stand_in or itself)
         self._tools[name] = governed
         if inspect.isasyncgenfunction(function):
@@ -270,12 +281,16 @@ def make_profile(  # noqa: PLR0913 - as Guard.tool
     opaque: Names = (),
     accepts: Returns = None,
     returns: Returns = None,
+    trust: str = "public",
+    memory: bool = False,
 ) -> ToolProfile | None:
     """Return the profile that a developer declares, or None where no effect is given."""
     if effect is None:
         return None
     if effect not in Effect.__members__.values():
         raise ValueError(f"`{name}`: the effect `{effect}` is not one of {', '.join(Effect)}")
+    if trust not in Trust.__members__.values():
+        raise ValueError(f"`{name}`: the trust `{trust}` is not one of {', '.join(Trust)}")
     return ToolProfile(
         tool=name,
         effect=Effect(effect),
@@ -287,6 +302,8 @@ def make_profile(  # noqa: PLR0913 - as Guard.tool
         opaque=_names(opaque),
         returns=make_labels(name, returns),
         accepts=make_limit(name, accepts),
+        trust=trust,
+        memory=memory,
     )
 
 

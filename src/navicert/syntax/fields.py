@@ -33,6 +33,11 @@ class Type(Enum):
     NUMBER = "a number"
     TRUTH = "a boolean"
     SEPARATION = "a kind of separation"
+    FINDING = "a finding"
+    ASKED = "an answer to whether it was asked for"
+    ORIGIN = "an origin"
+    TRUST = "a level of trust"
+    DRIFT = "a state of drift"
     ANY = "any value"
 
 
@@ -47,6 +52,11 @@ APPLIES: Mapping[Type, frozenset[Operator]] = {
     Type.NUMBER: SAME | ORDER | {Operator.EXISTS},
     Type.TRUTH: frozenset({Operator.EQ, Operator.NE}),
     Type.SEPARATION: SAME,
+    Type.FINDING: SAME,
+    Type.ASKED: SAME,
+    Type.ORIGIN: SAME,
+    Type.TRUST: SAME | {Operator.EXISTS},
+    Type.DRIFT: SAME,
     Type.ANY: frozenset(Operator),
 }
 
@@ -71,6 +81,7 @@ SECTIONS: Mapping[str, Mapping[str, Type]] = {
         "length": Type.NUMBER,
         "elapsed_s": Type.NUMBER,
         "actions_last_minute": Type.NUMBER,
+        "actions_since_said": Type.NUMBER,
         "denied": Type.NUMBER,
         "risk": Type.NUMBER,
         "intent": Type.TEXT,
@@ -87,9 +98,11 @@ SECTIONS: Mapping[str, Mapping[str, Type]] = {
         "development": Type.TRUTH,
         "authority": Type.AUTHORITY,
     },
+    "intent": {"finding": Type.FINDING, "asked": Type.ASKED, "origin": Type.ORIGIN, "trust": Type.TRUST},
+    "drift": {"state": Type.DRIFT},
     "signals": {},
 }
-NAMED: Mapping[str, Type] = {"attempts": Type.NUMBER, "facts": Type.ANY}
+NAMED: Mapping[str, Type] = {"attempts": Type.NUMBER, "facts": Type.ANY, "ages": Type.NUMBER}
 """Fields of `context` that go on with a name."""
 TALLIES = ("rate", "total")
 SEQUENCES = ("after", "not_after")
@@ -121,12 +134,14 @@ FIELDS_SAY: Mapping[str, str] = {
     "context.length": "entries of the session so far: its opening, words, facts, attempts, results",
     "context.elapsed_s": "seconds since the session was opened",
     "context.actions_last_minute": "actions attempted in the last 60 seconds, counted up to 64",
+    "context.actions_since_said": "actions since the user last spoke, or answered a question that drift had raised",
     "context.denied": "how often the answer was DENY in the session",
     "context.risk": "the points so far: see Risk of a session",
     "context.intent": "what the application says the session is for: see Intents",
     "context.entities": "destinations and resources that actions of the session named",
     "context.attempts": "attempts of one tool in the session, by its full name `tool.operation`",
     "context.facts": "a fact by name: observed by the application, or found out while the action waits",
+    "context.ages": "seconds since this fact was observed, or found out",
     "stored": "labels of the resources that the action names, as written earlier, in whatever session",
     "stored.level": "the highest level among them",
     "stored.categories": "all their categories",
@@ -139,6 +154,13 @@ FIELDS_SAY: Mapping[str, str] = {
     "identity.delegated": "links of the delegation",
     "identity.development": "the identity is the application's own word",
     "identity.authority": "the state of its authority: see Authority",
+    "intent": "whether the user asked for the action, and where its targets come from: see Intent of an action",
+    "intent.finding": "what is said of the action, in one word",
+    "intent.asked": "whether the user asked for the effect, or let a source ask for it",
+    "intent.origin": "where the target that decided comes from; `none` where it has no target",
+    "intent.trust": "who can have written the source of that target; absent where no source gave it",
+    "drift": "how far the session has moved from what was asked for: see Drift",
+    "drift.state": "what is said of the session, with this action",
     "signals": "what detectors measured, by name: see Signals",
     "rate": "more than `above` permitted actions of this operation per `human`, `agent` or `destination` in the window",
     "total": "likewise for the sum of the `amount` parameter, this action included",

@@ -13,10 +13,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from navicert.core.fields import is_score
 from navicert.core.places import check_folder, check_place
 from navicert.core.predicates import TYPES
+from navicert.intent.drift import DriftState
+from navicert.intent.values import Finding, Form, Trust
 from navicert.model.action import Effect
 from navicert.model.authority import LADDER
+from navicert.model.decision import Verdict
 from navicert.model.labels import Level
 from navicert.model.policy import Condition, Earlier, Operator, Tally
 from navicert.model.value import Json
@@ -65,14 +69,23 @@ class Match(NamedTuple):
     after: tuple[Earlier, ...] = ()
 
 
-def read_match(node: Node, ours: tuple[str, ...] | None) -> Match:
-    """Return what a `match` says; ours: the places of the organisation, None where unstated. Raises `Fault`."""
+def read_match(node: Node, ours: tuple[str, ...] | None, decision: Verdict | None = None) -> Match:
+    """Return what a `match` says; ours: the places of the organisation, None where unstated. Raises `Fault`.
+
+    decision: of its rule. A permit asks for no score: whoever words an action well would have it (property 6).
+    """
     found = words.table(node, "`match`")
     for key, place in found.keys.items():
         if key not in KEYS:
             raise Fault(place, f"unknown field {shown(key)} in `match`; {_field_advice(key)}")
     after = [item for key in SEQUENCES if key in found.nodes for item in _sequence(key, found.nodes[key])]
-    return _match(found, ours)._replace(after=tuple(sorted(after, key=_encoded)))
+    match = _match(found, ours)._replace(after=tuple(sorted(after, key=_encoded)))
+    score = next((item.field for item in match.conditions if is_score(item.field)), None)
+    if score is not None and decision in {Verdict.ALLOW, Verdict.MODIFY}:
+        hint = "permit without it, and add a rule that asks or denies where the score is bad"
+        place = found.keys[score.partition(".")[0]]
+        raise Fault(place, f"{shown(score)} is a score, and a score never permits; {hint}")
+    return match
 
 
 def read_constraints(node: Node, ours: tuple[str, ...] | None) -> Match:
@@ -155,6 +168,9 @@ def _fields(match: Table) -> Iterator[Field]:
 
 
 def _section(section: str, node: Node) -> Iterator[Field]:
+    if section == "intent" and not isinstance(node, Table):
+        hint = "write `intent: {finding: …}`, or `context: {intent: …}` for what the session was opened for"
+        raise Fault(node.place, f"`intent` must be a mapping, not {kind(node)}; {hint}")
     inner = _filled(node, f"`{section}`")
     for key, value in inner.nodes.items():
         place = inner.keys[key]
@@ -365,8 +381,8 @@ def _scalar(field: Field, node: Node, what: str) -> Json:
             return words.choice(node, what, _EFFECTS)
         case Type.AUTHORITY:
             return words.choice(node, what, _STATES)
-        case Type.SEPARATION:
-            return words.choice(node, what, _SEPARATIONS)
+        case Type.SEPARATION | Type.FINDING | Type.ASKED | Type.ORIGIN | Type.TRUST | Type.DRIFT:
+            return words.choice(node, what, CHOICES[field.type])
         case Type.TOOL:
             return _tool(field, node, what)
         case Type.NUMBER:
@@ -404,7 +420,18 @@ _NAME_HINT = "a name has letters, digits, `_`, `-` and `.`"
 _LEVELS = {level.name: level.name for level in Level}
 _EFFECTS = {effect.value: effect.value for effect in Effect}
 _STATES = {state.value: state.value for state in LADDER}
-_SEPARATIONS = {word: word for word in ("none", "user", "host")}
+CHOICES = {
+    kind: {word: word for word in of}
+    for kind, of in (
+        (Type.SEPARATION, ("none", "user", "host")),
+        (Type.FINDING, tuple(finding.value for finding in Finding)),
+        (Type.ASKED, ("yes", "delegated", "no")),
+        (Type.ORIGIN, ("user", *(form.value for form in Form), "agent", "memory", "unseen", "none")),
+        (Type.TRUST, tuple(trust.value for trust in Trust)),
+        (Type.DRIFT, tuple(state.value for state in DriftState)),
+    )
+}
+"""The words that a field of such a type can have."""
 _OF_ONE = frozenset({Operator.TYPE, Operator.SAME, *PLACES})
 """Operators that are no question to every value at any depth."""
 

@@ -11,14 +11,17 @@ import re
 from collections.abc import Iterator, Mapping
 
 from navicert.core.builtin import PREFIX
+from navicert.intent.values import Trust
 from navicert.model.action import Effect, ToolProfile
 from navicert.model.authority import LADDER, Authority
 from navicert.model.decision import Classification, Verdict
 from navicert.model.errors import PolicyError
 from navicert.model.labels import Labels, Level, Limit
-from navicert.model.policy import Destination, Edit, Intent, Modification, PolicySet, Posture, Rule
-from navicert.model.value import Json, Value
+from navicert.model.policy import Destination, Intent, PolicySet, Posture, Rule
+from navicert.model.value import Value
 from navicert.syntax import words
+from navicert.syntax.drift import read_drift
+from navicert.syntax.edits import read_modifications
 from navicert.syntax.facts import read_facts
 from navicert.syntax.match import TOOL_NAME, Match, places, read_constraints, read_match
 from navicert.syntax.reader import Fault, Items, Node, Place, Scalar, Table, kind, read_yaml, shown
@@ -36,10 +39,10 @@ REQUESTER = "requester"
 
 _POLICY = (
     "policy", "version", "posture", "sticky", "confidence", "risk_limit", "organisation", "tools", "destinations",
-    "intents", "facts", "roles", "supervisors", "cascade", "withhold", "redact", "rules",
+    "intents", "facts", "roles", "supervisors", "cascade", "withhold", "redact", "profiles", "drift", "rules",
 )  # fmt: skip
 _ROLES = ("destination", "resource", "amount", "content")
-_TOOL = ("effect", *_ROLES, "categories", "accepts", "returns", "withhold", "redact")
+_TOOL = ("effect", *_ROLES, "categories", "accepts", "returns", "withhold", "redact", "trust", "memory")
 _DESTINATION = ("at", "in", "matches", "accepts")
 _INTENT = ("tools", "accepts", "actions")
 _RULE = (
@@ -51,10 +54,11 @@ _RULE = (
 _POSTURES = {posture.value: posture for posture in Posture}
 _EFFECTS = {effect.value: effect for effect in Effect}
 _LEVELS = {level.name: level for level in Level}
+_TRUSTS = {trust.value: trust.value for trust in Trust}
+_PROFILES = {word: word for word in ("declared", "inferred")}
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 _RISKS = {risk: risk for risk in ("low", "medium", "high", "critical")}
 _CLASSES = {each.value: each for each in Classification if each is not Classification.STATIC}
-_EDITS = {edit.value: edit for edit in Edit}
 _LOWERED = {state.value: state for state in LADDER if state is not Authority.FULL}
 
 _DECISIONS_OF: Mapping[Classification, tuple[Verdict, ...]] = {
@@ -123,6 +127,8 @@ def _policy(file: Table) -> tuple[PolicySet, Spans]:
         risk_limit=words.integer(nodes["risk_limit"], "`risk_limit`", 0, MAX_RISK) if "risk_limit" in nodes else None,
         withhold=_kept_back(nodes, "withhold") or (),
         redact=_kept_back(nodes, "redact") or (),
+        profiles=words.choice(nodes["profiles"], "`profiles`", _PROFILES) if "profiles" in nodes else "declared",
+        drift=read_drift(nodes["drift"]) if "drift" in nodes else None,
     )
     return policy, Spans(rules=rule_places, tools=tool_places, keys=dict(_key_places(file)))
 
@@ -176,6 +182,8 @@ def _tool(name: str, node: Node) -> ToolProfile:
         accepts=_limit(nodes["accepts"]) if "accepts" in nodes else None,
         withhold=_kept_back(nodes, "withhold"),
         redact=_kept_back(nodes, "redact"),
+        trust=words.choice(nodes["trust"], "`trust`", _TRUSTS) if "trust" in nodes else Trust.PUBLIC.value,
+        memory="memory" in nodes and words.truth(nodes["memory"], "`memory`"),
     )
 
 
@@ -328,7 +336,7 @@ def _rule(found: Table, ours: tuple[str, ...] | None) -> Rule:
     decision = words.choice(nodes["decision"], "`decision`", _VERDICTS) if "decision" in nodes else None
     classification = _classification(found, decision)
     _check_fields(found, decision)
-    match = read_match(nodes["match"], ours) if "match" in nodes else Match()
+    match = read_match(nodes["match"], ours, decision) if "match" in nodes else Match()
     constraints = read_constraints(nodes["constraints"], ours) if "constraints" in nodes else Match()
     priority = nodes.get("priority")
     approvers = words.names(nodes["approvers"], "`approvers`") if "approvers" in nodes else ()
@@ -353,7 +361,7 @@ def _rule(found: Table, ours: tuple[str, ...] | None) -> Rule:
         priority=words.integer(priority, "`priority`", -MAX_PRIORITY, MAX_PRIORITY) if priority else 0,
         reason=words.text(nodes["reason"], "`reason`", words.MAX_REASON) if "reason" in nodes else "",
         risk=words.choice(nodes["risk"], "`risk`", _RISKS) if "risk" in nodes else "medium",
-        modifications=_modifications(nodes["modifications"]) if "modifications" in nodes else (),
+        modifications=read_modifications(nodes["modifications"]) if "modifications" in nodes else (),
         approvers=approvers,
         timeout_s=timeout_s,
         set_context=_labels(label, "set_context", "data_classification") if label is not None else None,
@@ -451,50 +459,3 @@ def _authority(node: Node) -> Authority:
         hint = f"write one of {words.listed(_LOWERED)}, or leave the field out"
         raise Fault(node.place, f"`authority` cannot be `full`: a rule only lowers it; {hint}")
     return words.choice(node, "`authority`", _LOWERED)
-
-
-# -------------------------------------------------------------------------------------------------------- modifications
-
-
-def _modifications(node: Node) -> tuple[Modification, ...]:
-    found = words.items(node, "`modifications`")
-    if not found:
-        raise Fault(node.place, "`modifications` is an empty list; add what to change")
-    return tuple(_modification(item) for item in found)
-
-
-def _modification(node: Node) -> Modification:
-    found = words.fields(node, "a modification", ("parameter", *_EDITS), ("parameter",))
-    edits = [word for word in found.nodes if word in _EDITS]
-    if len(edits) != 1:
-        options = words.listed(_EDITS)
-        raise Fault(found.place, f"a modification makes one edit, not {len(edits)}; write one of {options}")
-    where = found.nodes["parameter"]
-    parameter = words.parameter(words.line(where, "`parameter`", words.MAX_PARAMETER), where.place)
-    edit = _EDITS[edits[0]]
-    return Modification(parameter=parameter, edit=edit, value=_edit(edit, found.nodes[edits[0]]))
-
-
-def _edit(edit: Edit, node: Node) -> Json:
-    match edit:
-        case Edit.SET:
-            return words.json(node, "`set`")
-        case Edit.CAP:
-            return words.number(node, "`cap`")
-        case Edit.REDACT:
-            return words.pattern(node, "`redact`")
-        case Edit.PREFIX:
-            return _prefix(node)
-        case Edit.DROP:
-            if not words.truth(node, "`drop`"):
-                raise Fault(
-                    node.place, f"`drop` cannot be {kind(node)}; write `drop: true`, or remove the modification"
-                )
-            return None
-
-
-def _prefix(node: Node) -> str:
-    prefix = words.line(node, "`prefix`", words.MAX_PARAMETER)
-    if ".." in prefix.split("/"):
-        raise Fault(node.place, f"the prefix {shown(prefix)} has `..` in it; write the folder itself")
-    return prefix

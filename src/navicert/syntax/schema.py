@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from navicert.core.predicates import TYPES
 from navicert.model.policy import Edit, Operator, SourceKind
-from navicert.syntax import facts, policy, words
+from navicert.syntax import drift, edits, facts, policy, words
 from navicert.syntax import match as matching
 from navicert.syntax.fields import (
     AMONG,
@@ -52,6 +52,9 @@ _TOP: Final = {
     "cascade": "so many actions may hang on one another while they wait; one more is DENY (R4.f)",
     "withhold": "results that carry one of these levels (or above) or categories are not released: see Results",
     "redact": "what is found of these categories is blanked in results before they are released: see Results",
+    "profiles": "`inferred`: a tool that nobody declared is taken for what its name, description and parameters say, or"
+    " for the most dangerous; `declared`: it is refused",
+    "drift": "how far a session may move from what was asked for, by the kind of agent: see Drift",
     "rules": "of the matching rules, those with the highest priority decide",
 }
 _OF_RULE: Final = {
@@ -82,6 +85,7 @@ _DEFAULTS: Final = {
     "sticky": words.spelled(policy.DEFAULT_STICKY_S),
     "confidence": 0,
     "cascade": policy.DEFAULT_CASCADE,
+    "profiles": "declared",
     "priority": 0,
     "risk": "medium",
     "approvals": 1,
@@ -127,6 +131,8 @@ def policy_schema() -> Schema:
         "cascade": _integer(1, policy.MAX_CASCADE),
         "withhold": _kept_back(),
         "redact": _kept_back(),
+        "profiles": _choice(policy._PROFILES),
+        "drift": _drift(),
         "rules": rules,
     }
     return {
@@ -200,6 +206,13 @@ def _destination() -> Schema:
     return found | {"anyOf": [{"required": [key]} for key in places]}
 
 
+def _drift() -> Schema:
+    inner: Schema = {"profile": _choice(drift.KINDS)}
+    inner |= {key: {"type": "number", "minimum": 0, "maximum": most} for key, (_, most) in drift.SHARES.items()}
+    inner |= {key: _integer(0, most) for key, (_, most) in drift.COUNTS.items()}
+    return _object(inner, drift.KEYS) | {"minProperties": 1}
+
+
 def _intent() -> Schema:
     tools = _names(2 * words.MAX_ID, f"^(?:{policy._SCOPE.pattern})$")
     inner = {"tools": tools, "accepts": _limit(), "actions": _integer(1, policy.MAX_ACTIONS)}
@@ -213,6 +226,8 @@ def _tool() -> Schema:
     inner["accepts"] = _limit()
     inner["returns"] = {"anyOf": [_choice(policy._LEVELS), _label("level")]}
     inner["withhold"] = inner["redact"] = _kept_back()
+    inner["trust"] = _choice(policy._TRUSTS)
+    inner["memory"] = {"type": "boolean"}
     return _object(inner, policy._TOOL, ("effect",))
 
 
@@ -246,7 +261,7 @@ def _rule() -> Schema:
     changes = {edit.value: _edit(edit) | _said(edit.value, EDITS_SAY) for edit in Edit}
     modification = {"parameter": _text(words.MAX_PARAMETER), **changes}
     one_edit = {"minProperties": 2, "maxProperties": 2}
-    edits = _object(modification, ("parameter", *policy._EDITS), ("parameter",)) | one_edit
+    edited = _object(modification, ("parameter", *edits.EDITS), ("parameter",)) | one_edit
     inner: Schema = {
         "id": _text(words.MAX_ID),
         "name": _text(words.MAX_NAME),
@@ -257,7 +272,7 @@ def _rule() -> Schema:
         "reason": {"type": "string", "minLength": 1},
         "risk": _choice(policy._RISKS),
         "constraints": _constraints(),
-        "modifications": {"type": "array", "items": edits, "minItems": 1},
+        "modifications": {"type": "array", "items": edited, "minItems": 1},
         "approvers": person,
         "approvals": _integer(1, policy.MAX_APPROVALS),
         "escalate": _object({"after": _DURATION, "to": person}, policy._ESCALATE, policy._ESCALATE),
@@ -374,8 +389,8 @@ def _value(kind: Type) -> Schema:
             return _choice(matching._STATES)
         case Type.NUMBER:
             return {"type": "number"}
-        case Type.SEPARATION:
-            return _choice(matching._SEPARATIONS)
+        case Type.SEPARATION | Type.FINDING | Type.ASKED | Type.ORIGIN | Type.TRUST | Type.DRIFT:
+            return _choice(matching.CHOICES[kind])
         case Type.TRUTH:
             return {"type": "boolean"}
         case Type.ANY:

@@ -26,14 +26,14 @@ from unit.engine.test_redeeming import action, done, permitted
 SECRET = Labels(level=Level.CONFIDENTIAL, categories=("PII",))
 
 
-def reads(it, session, returns=SECRET, name="crm.find", **parameters):
+def reads(it, session, returns=SECRET, name="crm.find", output=DONE, **parameters):
     """Read something under a label."""
     profile = ToolProfile(tool=name, effect=Effect.READ, returns=returns)
     tool, _, operation = name.partition(".")
     answer = it.engine.decide(it.engine.action(tool, operation, parameter_bytes(parameters), profile=profile), session)
     assert isinstance(answer, Permit), answer
     it.engine.redeem(answer)
-    it.engine.complete(answer, DONE)
+    it.engine.complete(answer, output)
     return answer
 
 
@@ -96,7 +96,7 @@ def test_what_a_child_reads_labels_all_who_delegated_and_their_next_sessions_onc
     reads(it, chain[-1])
     assert all(it.engine.labels(session).covers(SECRET) for session in chain)
     lengths = [it.engine.context(session).length for session in chain[:-1]]
-    reads(it, chain[-1])  # the same again: nothing grows above
+    reads(it, chain[-1], output=Output(text="null", empty=True))  # nothing grows above
     assert [it.engine.context(session).length for session in chain[:-1]] == lengths
     rule = "  - {id: no, match: {tool: bank, context: {level: {ge: CONFIDENTIAL}}}, decision: DENY}\n"
     it.adopt(policy(rule, version=2))

@@ -29,7 +29,7 @@ from navicert.model.authority import Standings
 from navicert.model.context import ContextEntry, SessionContext
 from navicert.model.errors import IntegrityError, VerificationError
 from navicert.model.receipt import Receipt
-from navicert.model.shared import Erasing
+from navicert.model.shared import Erasing, Seen
 from navicert.model.suspension import Approvers, Over, Wait
 from navicert.model.value import Json
 from navicert.ports import DisclosureKeys
@@ -235,6 +235,14 @@ class Archive:
             )
             raise IntegrityError(message)
         return fold(entries)
+
+    def seen(self, row: str) -> Seen | None:
+        """Return what one result held, by the name that a context has for it; None where it is not kept."""
+        key = f"seen/{row}"
+        found = self._one("SELECT version, value FROM row WHERE key = ?", key)
+        if found is None:
+            return None
+        return _decode(self._opened().open(f"row/{key}/{found[0]}", found[1]), Seen, f"the row `{key}`")
 
     # waits and policies
 

@@ -58,5 +58,7 @@ def _delete(journal: SqliteJournal, writer: sqlite3.Connection, keys: Iterable[s
     journal.forget()
     for key in keys:
         if key.startswith("session/"):
-            writer.execute("DELETE FROM entry WHERE session = ?", (key.partition("/")[2],))
+            session = key.partition("/")[2]
+            writer.execute("DELETE FROM entry WHERE session = ?", (session,))
+            writer.execute("DELETE FROM row WHERE key >= ? AND key < ?", (f"seen/{session}/", f"seen/{session}0"))
         writer.execute("DELETE FROM row WHERE key = ?", (key,))
