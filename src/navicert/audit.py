@@ -317,6 +317,11 @@ def _audit_context(archive: Archive, session_id: str) -> None:
     if archive.find_session(session_id) != folded:
         message = f"session `{session_id}`: the context that the engine would use is not what its entries make"
         raise VerificationError("context_mismatch", message)
+    for item in folded.walked.seen:
+        seen = archive.seen(item.row) if item.row.startswith(f"{session_id}/") else None
+        if item.row.startswith(f"{session_id}/") and (seen is None or bytes_digest(state_bytes(seen)) != item.digest):
+            message = f"session `{session_id}`: what `{item.row}` gave back is missing, or not what its entry names"
+            raise VerificationError("context_mismatch", message)
 
 
 def package_of(archive: Archive, name: str) -> bytes:

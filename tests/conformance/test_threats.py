@@ -88,10 +88,10 @@ def test_each_class_has_four_attacks_and_two_pieces_of_ordinary_work_on_each_sur
 
 def test_an_attack_that_gets_through_and_has_no_marker_is_unexplained(play) -> None:
     # seen to fail: with `unexplained` always false
-    found = play("T1.3", undefended=None)
+    found = play("T2.3", undefended=None)
 
     assert [each.came for each in found.results] == ["open"]
-    assert found.unexplained[0].startswith("T1.3 on sdk: open")
+    assert found.unexplained[0].startswith("T2.3 on sdk: open")
 
 
 @pytest.mark.parametrize(("id_", "marker"), [("T1.4", "undefended"), ("T1.9", "blocked"), ("T1.9", "asks")])
@@ -252,12 +252,12 @@ def test_every_tool_of_the_packs_is_there() -> None:
 
 def test_people_are_shown_every_class_and_what_is_red(play) -> None:
     out = io.StringIO()
-    show(Terminal(out), document(play("T1.3")))
+    show(Terminal(out), document(play("T2.3")))
     text = out.getvalue()
 
-    assert "T1  Prompt injection" in text
-    assert "T1.3" in text
-    assert WRITTEN["T1.3"].undefended.split(",")[0] in text.replace("\n          ", " ")
+    assert "T2  Confused deputy" in text
+    assert "T2.3" in text
+    assert WRITTEN["T2.3"].undefended.split(",")[0] in text.replace("\n          ", " ")
     assert "1 scenarios, 1 red: 1 attacks that get through, 0 pieces of ordinary work that do not" in text
     assert all(len(line) <= 100 for line in text.splitlines())
 

@@ -32,6 +32,9 @@ from navicert.people import control, sign_answer
 POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 PEOPLE = ("ana", "ben", "cho", "eve")
 PATIENCE_S = 30.0
+POST = "https://www.example.org/post"
+PAGES: dict[str, str] = {}
+"""What stands on the web, by its address."""
 
 
 class Page(NamedTuple):
@@ -160,11 +163,17 @@ class Site:
         self.engine = self.guard.engine
         self.tools = tools(self.guard)
 
-    def asks(self, tool: str, *, request: str = "do it", agent: str = "assistant", **parameters: Any) -> str:
-        """Ana's agent asks for an action that then waits; returns its handle."""
+    def asks(
+        self, tool: str, *, request: str = "do it", agent: str = "assistant", read: str = "", **parameters: Any
+    ) -> str:
+        """Ana's agent reads a page with this text, and asks for an action that then waits; returns its handle."""
         session = self.guard.session(request=request, human="ana", agent=agent)
-        with session, pytest.raises(navicert.ActionSuspended) as caught:
-            self.tools[tool](**parameters)
+        with session:
+            if read:
+                PAGES[POST] = read
+                self.tools["web.read"](url=POST)
+            with pytest.raises(navicert.ActionSuspended) as caught:
+                self.tools[tool](**parameters)
         return caught.value.handle
 
     def wait(self, handle: str) -> Wait:
@@ -217,7 +226,11 @@ def tools(guard: Any) -> dict[str, Any]:
     def read() -> str:
         return "names"
 
-    return {"email.send": send, "pay.send": pay, "crm.delete": delete, "crm.read": read}
+    @guard.tool("web.read", effect="read", destination="url", returns="PUBLIC")
+    def page(url: str) -> str:
+        return PAGES[url]
+
+    return {"web.read": page, "email.send": send, "pay.send": pay, "crm.delete": delete, "crm.read": read}
 
 
 def of_the_log(site: Site, handle: str) -> list[dict[str, Any]]:

@@ -57,6 +57,7 @@ EXPECTED = {
         for share in ("", "_p95")
     ),
     "gateway.disk.stdio.direct",
+    *(f"intent.{what}.{size}" for what in ("index", "find") for size in (5, 50, 500)),
     *(f"verify.{key}" for key in ("packages", "package_size", "log", "bundle", "signature", "audit")),
     *(
         f"peer.{what}.{side}"

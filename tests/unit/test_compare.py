@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from navicert.core.compare import DAY_US, What, changes, difference, report
 from navicert.core.compile import CompiledPolicy, compile_policy
+from navicert.core.evaluate import STRICTNESS
 from navicert.core.rejudge import Recorded, Under
-from navicert.core.rounds import STRICTNESS
 from navicert.model.action import Action, Effect, ToolProfile
 from navicert.model.context import SessionContext
 from navicert.model.decision import Decision, Verdict

@@ -77,7 +77,7 @@ FOUND = _found()
 def test_there_are_policies_to_try() -> None:
     assert len(FOUND) > 80
     assert {"src/navicert/cli/starter.yaml", "docs/reference/policy-language.md#0"} <= FOUND.keys()
-    assert sum(where.startswith("src/navicert/starter/") for where in FOUND) == 4
+    assert sum(where.startswith("src/navicert/starter/") for where in FOUND) == 5
 
 
 @pytest.mark.parametrize("where", sorted(FOUND))

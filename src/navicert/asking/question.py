@@ -19,6 +19,7 @@ from navicert.core.builtin import supervision
 from navicert.core.canonical import decode_parameters
 from navicert.core.digest import action_digest, rule_digest
 from navicert.core.times import rfc3339
+from navicert.explain.asked import reading_of, said_of, unjudged
 from navicert.explain.origins import origins
 from navicert.model.decision import Verdict
 from navicert.model.errors import IntegrityError
@@ -60,6 +61,7 @@ def wait_document(
         )
     heard = hear(question, wait.votes, approvers, now)
     confidence = wait.given.signals.confidence_ppm
+    distance = wait.given.signals.values.get("distance_ppm")
     return {
         "handle": wait.handle,
         "status": "waiting" if now < question.deadline else "overdue",
@@ -73,6 +75,9 @@ def wait_document(
         "asked_for": decode_parameters(wait.action.parameters) if data != wait.action.parameters else None,
         "request": context.request or None,
         "said": list(context.said),
+        "intent": said_of(wait.given) or None,
+        "unjudged": unjudged(wait.given),
+        "reading": reading_of(wait.given),
         "prior": [
             {"name": item.name, "verdict": item.verdict.value, "at": rfc3339(item.at), "gave": item.labels.words()}
             for item in context.recent
@@ -80,7 +85,7 @@ def wait_document(
         "prior_count": sum(context.verdicts.values()),
         "labels": at_stake(wait.given).join(question.labels).words(),
         "labels_from": {name: labels.words() for name, labels in origins(wait.given, question.labels).items()},
-        "distance": None,
+        "distance": distance / 1_000_000 if isinstance(distance, int) else None,
         "confidence": confidence / 1_000_000 if confidence is not None else None,
         "risk": wait.risk,
         "identity": _identity(wait.identity),

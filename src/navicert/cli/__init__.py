@@ -54,6 +54,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "export": ("record", "evidence for a stranger, in one file"),
     "log": ("trust", "the log as others know it: checkpoint, proofs, tiles; prune and restore"),
     "key": ("trust", "make, rotate and publish signing keys"),
+    "calibrate": ("policy", "thresholds of drift from recorded sessions, and how often they are wrong"),
     "conformance": ("trust", "put this system, or another, under test, and leave evidence of it"),
     "witness": ("trust", "watch logs of others, and cosign what only ever grows"),
 }

@@ -106,6 +106,7 @@ def verb(name: str | None, call: str | None, everything: bool, home: str | None,
 
 
 def _show(out: Terminal, each: Explained, places: _Places, *, everything: bool) -> None:
+    from navicert.cli.page import tell_intent
     from navicert.cli.tree import lines
     from navicert.explain import origin_words
 
@@ -118,9 +119,15 @@ def _show(out: Terminal, each: Explained, places: _Places, *, everything: bool) 
     decision = each.found.decision
     for index, line in enumerate(wrap(brief(decision.reason, _REASON), out.width - 13)):
         out.say((f"  {out.verdict(decision.verdict.value)}  " if not index else " " * 13) + line)
+    said = each.found.intent
+    for line in wrap(brief(said.get("why", ""), _REASON), out.width - 13):
+        out.say(" " * 13 + line)
     pairs = [("parameters", brief(each.found.rounds[0].parameters.decode(), 240))]
     parts = {name: labels.words() for name, labels in each.found.origins.items()}
     pairs.append(("labels", inert(each.found.labels.words() + origin_words(parts))))
+    if said:
+        known = (f"{name} {said[name]}" for name in ("origin", "trust", "asked") if said.get(name))
+        pairs.append(("intent", " · ".join((said.get("finding", "?"), *known))))
     changed = f"sha256 {places.hash[:16]}…: its file has changed since, so no lines are shown"
     pairs.append(("policy", changed if places.spans is None else inert(places.source)))
     if each.why:
@@ -128,6 +135,7 @@ def _show(out: Terminal, each: Explained, places: _Places, *, everything: bool) 
     for head, text in pairs:
         for index, line in enumerate(wrap(text, out.width - 14)):
             out.say(out.style(f"  {head if not index else '':<11}", "dim") + line)
+    tell_intent(out, said, each.found.reading, 11)
     out.say()
     for line in lines(out, each.found, places.spans, places.source, everything=everything):
         out.say(line)
@@ -275,7 +283,7 @@ def _detectors(path: Path, home: str | None, *, own: bool) -> tuple[tuple[Any, .
     place, config = home_of(home)
     cedar = load_cedar(place.folder, config)
     files = (place.folder, path, *identity_files(place.folder, config))
-    found = (ProtectedResources(files), *make_detectors(config.files_root))
+    found = (ProtectedResources(files), *make_detectors(config.files_root, config.embeddings))
     return (*found, cedar) if cedar is not None else found, cedar.digest if cedar is not None else None
 
 
@@ -343,6 +351,7 @@ def _document(each: Explained, places: _Places) -> dict[str, Any]:
     document: dict[str, Any] = {"receipt": each.receipt, "note": each.why or None}
     if found is None:
         none: dict[str, Any] = {"decision": None, "rounds": [], "beside": [], "shadow": None, "labels": None}
+        none |= {"intent": None, "reading": None}
         return document | {"policy": places.hash, "file": None} | none
     lines = places.spans.rules if places.spans is not None else {}
 
@@ -367,6 +376,8 @@ def _document(each: Explained, places: _Places) -> dict[str, Any]:
         "beside": rules(found.beside),
         "shadow": msgspec.to_builtins(found.shadow),
         "labels": {"at_stake": found.labels.words()} | {name: each.words() for name, each in found.origins.items()},
+        "intent": found.intent or None,
+        "reading": found.reading,
     }
 
 

@@ -18,7 +18,7 @@ from navicert.config import FILE, HOME
 IGNORE: Final = "# keys and log stay on this machine; policy, configuration and public keys belong in version control\n"
 TESTS: Final = "policy.test.yaml"
 KEPT: Final = (".gitignore", FILE, "policy.yaml", TESTS, "trust.json")
-PACKS: Final = ("office-assistant", "data-analyst", "coding-agent", "customer-support")
+PACKS: Final = ("assistant", "office-assistant", "data-analyst", "coding-agent", "customer-support")
 """Policies to start from, with their tests, in `navicert.starter`."""
 
 
@@ -103,6 +103,7 @@ def verb(
 
 _SAYS: Final = {
     "": "reads that tools declare pass; nothing else does, until a rule permits it",
+    "assistant": "what you ask for passes, what a text orders that nobody was told to follow is refused",
     "office-assistant": "colleagues pass, whoever is outside is confirmed, secrets go nowhere",
     "data-analyst": "queries that only read pass, rows about people stay inside",
     "coding-agent": "everyday commands on the work folder pass, all else is confirmed or refused",

@@ -1,7 +1,7 @@
 """The page on which a person decides: digest first, then what would run, and all else they must see (R4.a).
 
 * What an agent or a user wrote stands behind a bar, inert, and nothing of ours does: the one cannot be taken for the
-  other, whatever it says.
+  other, whatever it says. In the sentence on intent, it stands in quotes that it cannot end (`intent.wording`).
 * What an action reaches is shown whole. Of long content head and tail are shown, and how much is not.
 """
 
@@ -15,6 +15,7 @@ from navicert.asking.question import Leaf, leaves, runs
 from navicert.asking.words import at, chain, count, left, value_text
 from navicert.cli.terminal import Terminal, cut, pad, wrap
 from navicert.core.inert import brief, columns, inert
+from navicert.explain.asked import ANSWERS, phrase_of, rows, stood
 from navicert.explain.origins import origin_words
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ MOST: Final = 20_000
 REACHED: Final = frozenset({"destination", "resource", "amount"})
 PRIOR: Final = 12
 BAR: Final = "│ "
+SAID: Final = "┊ "
+"""Before each line of the one sentence that quotes others: no line of it can pose as another of ours."""
 _WIDE: Final = 84
+QUOTED: Final = 480
+"""So much is shown of what decided on the intent of an action, in columns."""
 RISKS: Final = {
     "low": ("note", "dim"),
     "medium": ("note", ""),
@@ -49,6 +54,7 @@ def show_question(out: Terminal, wait: Wait, document: dict[str, Any], now: int,
     for text in document["said"]:
         out.say(out.style("  and then", "dim"))
         block(out, text)
+    _asked(out, document)
     _what(out, wait, document, profile)
     _prior(out, document)
     _grounds(out, document)
@@ -84,6 +90,39 @@ def _whole(out: Terminal, digest: str) -> str:
 def _section(out: Terminal, name: str, right: str = "") -> None:
     out.say()
     out.say(out.style(name, "bold") + (f"   {out.style(right, 'dim')}" if right else ""))
+
+
+def _asked(out: Terminal, document: dict[str, Any]) -> None:
+    said = document["intent"]
+    if said is None:
+        _section(out, "Asked for?", "not judged")
+        out.fields([("because", brief(document["unjudged"], 240))])
+        return
+    _section(out, "Asked for?", ANSWERS.get(said["finding"], ""))
+    for line in wrap(inert(said["why"]), out.width - 2 - len(SAID)):
+        out.say("  " + out.style(SAID, "dim") + line)
+    out.fields([("“you”", brief(document["identity"]["human"], 120))])
+    tell_intent(out, said, document["reading"])
+
+
+def tell_intent(out: Terminal, said: dict[str, str], read_out: dict[str, Any], width: int = 14) -> None:
+    """Write what a judgement of intent rests on: the target, where it stood, in what words; the request as read."""
+    phrase = phrase_of(said, read_out)
+    _behind(out, "target", said.get("target", ""), width)
+    if said.get("target"):
+        out.fields([("seen", stood(said)), ("given by", brief(said.get("source", ""), 120))], width)
+    if not phrase:
+        _behind(out, "the words", said.get("passage", ""), width)
+    for index, row in enumerate(rows(read_out, phrase)):
+        out.fields([("" if index else "request", row.head)], width)
+        for text in (row.words, ", ".join(row.targets)):
+            _behind(out, "", text, width)
+
+
+def _behind(out: Terminal, head: str, text: str, width: int) -> None:
+    """Write a field of foreign text, as `block` does."""
+    for index, line in enumerate(wrap(brief(text, QUOTED), out.width - width - 2 - len(BAR))):
+        out.say(out.style(f"  {'' if index else head:<{width}}{BAR}", "dim") + line)
 
 
 def _what(out: Terminal, wait: Wait, document: dict[str, Any], profile: ToolProfile | None) -> None:

@@ -18,6 +18,7 @@ REACHED: Final = 2_000
 """So many columns of a value are shown at once; of what the action reaches, more."""
 ROOM: Final = 400_000
 """So many columns may be unfolded on one page."""
+_QUOTED: Final = re.compile("(“[^“”]*”|`[^`]*`)")
 _CHIP: Final = re.compile(f"({OPEN}[^{CLOSE}]*{CLOSE}|{LINE})")
 
 
@@ -36,6 +37,29 @@ def foreign(text: str, limit: int = SHORT) -> Markup:
     return chips(brief(text, limit))
 
 
+def sentence(text: str) -> Markup:
+    """Return a sentence of ours, in which what others wrote stands in “…”, and the names of tools in backticks."""
+    parts = _QUOTED.split(inert(text))
+    return Markup().join(_said(part) if index % 2 else chips(part) for index, part in enumerate(parts))
+
+
+def _said(part: str) -> Markup:
+    if part[0] == "`":
+        return Markup('<code class="foreign">{}</code>').format(chips(part[1:-1]))
+    return Markup('<span class="foreign quoted">{}</span>').format(chips(part))
+
+
+def _marked_in(text: str, phrase: str) -> Markup:
+    """Return inert text with the words of a phrase marked where they stand; unmarked where they do not."""
+    words = r"\W{1,4}".join(map(re.escape, phrase.split()))
+    found = re.search(words, text) if words else None
+    if found is None:
+        return chips(inert(text))
+    start, end = found.span()
+    before, there, after = (chips(inert(part)) for part in (text[:start], text[start:end], text[end:]))
+    return before + Markup("<mark>{}</mark>").format(there) + after
+
+
 class Shown(NamedTuple):
     """A text: `head` at once; `whole` where there is more of it; `cut`: there is, and it does not fit on the page."""
 
@@ -50,14 +74,14 @@ class Paper:
     def __init__(self) -> None:
         self._room = ROOM
 
-    def show(self, text: str, limit: int = SHORT) -> Shown:
-        """Return a text as it is shown: at once where it is short, folded where it is long."""
+    def show(self, text: str, limit: int = SHORT, phrase: str = "") -> Shown:
+        """Return a text as it is shown: at once where it is short, folded where it is long. phrase: marked in it."""
         head = brief(text, limit)
         if len(text) <= self._room:
             whole = inert(text)
             if whole == head:
-                return Shown(chips(head))
+                return Shown(_marked_in(text, phrase))
             if len(whole) <= self._room:
                 self._room -= len(whole)
-                return Shown(chips(head), chips(whole))
+                return Shown(chips(head), _marked_in(text, phrase))
         return Shown(chips(head), cut=True)

@@ -17,9 +17,10 @@ from navicert.asking.decoded import decoded
 from navicert.asking.inbox import inbox
 from navicert.asking.question import Leaf, grounds, leaves, runs, wait_document
 from navicert.asking.words import at, chain, count, left, value_text
-from navicert.console.inert import REACHED, SHORT, Paper, Shown, chips, foreign
+from navicert.console.inert import REACHED, SHORT, Paper, Shown, chips, foreign, sentence
 from navicert.core.digest import bytes_digest
 from navicert.core.times import rfc3339
+from navicert.explain.asked import ANSWERS, phrase_of, rows, stood
 from navicert.explain.origins import origin_words
 from navicert.model.suspension import Answer
 
@@ -34,6 +35,8 @@ FIRST: Final = 24
 MOST: Final = 400
 """So many at all; the others are counted, and said not to be there."""
 PRIOR: Final = 12
+QUOTED: Final = 320
+"""So much is shown of what decided on the intent, in columns."""
 VERDICTS: Final = {"STEP_UP": ("▲", "a person must decide"), "DEFER": ("◌", "a fact is missing")}
 RISKS: Final = {"low": "○", "medium": "●", "high": "▲", "critical": "■"}
 WORDS: Final = {"approve": "approved", "deny": "refused", "state": "stated a fact"}
@@ -74,6 +77,7 @@ def wait_view(wait: Wait, seen: Seen, now: int) -> dict[str, Any]:
     policy = grounds(seen.archive, wait)
     document = wait_document(wait, seen.approvers, now, reasons=policy.reasons, void=policy.void)
     paper = Paper()
+    phrase = phrase_of(document["intent"] or {}, document["reading"])
     return {
         "document": document,
         "question": question_id(wait.question),
@@ -86,9 +90,10 @@ def wait_view(wait: Wait, seen: Seen, now: int) -> dict[str, Any]:
         "until": at(document["deadline"]),
         "left": left(document["deadline"], now),
         "made": at(rfc3339(now)),
-        "request": paper.show(document["request"], 400) if document["request"] else None,
-        "said": [paper.show(text, 240) for text in document["said"][-5:]],
+        "request": paper.show(document["request"], 400, phrase) if document["request"] else None,
+        "said": [paper.show(text, 240, phrase) for text in document["said"][-5:]],
         "unsaid": max(0, len(document["said"]) - 5),
+        "intent": _intent(document, phrase),
         **_what(wait, document, policy.profile, paper),
         "prior": [_prior(item) for item in document["prior"][-PRIOR:]],
         "stake": _stake(document),
@@ -98,6 +103,25 @@ def wait_view(wait: Wait, seen: Seen, now: int) -> dict[str, Any]:
         "asks": [(name, foreign(name, 120), paper.show(text)) for name, text in document["asks"].items()],
         "choices": choices(wait, seen.approvers, now),
         "not_granted": NOT_GRANTED,
+    }
+
+
+def _intent(document: dict[str, Any], phrase: str) -> dict[str, Any]:
+    said = document["intent"]
+    if said is None:
+        return {"unjudged": foreign(document["unjudged"], 240)}
+    return {
+        "answer": ANSWERS.get(said["finding"], ""),
+        "why": sentence(said["why"]),
+        "you": foreign(document["identity"]["human"], 80),
+        "target": foreign(said["target"], QUOTED),
+        "stood": stood(said),
+        "tool": foreign(said["source"], 120),
+        "passage": foreign("" if phrase else said["passage"], QUOTED),
+        "rows": [
+            (row.head, foreign(row.words, QUOTED), foreign(", ".join(row.targets), QUOTED))
+            for row in rows(document["reading"], phrase)
+        ],
     }
 
 

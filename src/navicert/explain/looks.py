@@ -110,7 +110,8 @@ def _with_reading(look: Look, condition: Condition, subject: Subject) -> Look:
 
 def _why(field: str, subject: Subject) -> str:
     space, _, name = field.partition(".")
-    if space == "signals":
+    if space in {"signals", "intent", "drift"}:
+        name = name if space == "signals" else f"{space}_{name}"
         return subject.given.signals.unknown.get(name, "nothing measured it")
     if space == "context" and name.startswith("facts."):
         facts = (*subject.given.facts, *subject.given.context.facts)

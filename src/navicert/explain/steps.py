@@ -14,13 +14,14 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from navicert.core.bounds import at_stake, beyond, intent_of, limits_on, risk_of
-from navicert.core.compile import CompiledPolicy, CompiledRule
+from navicert.core.compile import Candidates, CompiledPolicy, CompiledRule
 from navicert.core.evaluate import evaluate, shadow
 from navicert.core.fields import ABSENT, UNKNOWN, Many, Subject
 from navicert.core.kleene import FALSE, TRUE, UNDETERMINED
 from navicert.core.rounds import ROUNDS, UNSTABLE, merged, with_parameters
 from navicert.core.scope import in_scope
 from navicert.core.text import ambiguous
+from navicert.explain.asked import reading_of, said_of
 from navicert.explain.looks import OUTCOMES, Look, constraints_of, decimal_of, looks_of, operand, plainly, text_of
 from navicert.explain.origins import origins
 from navicert.model.action import Action, ToolProfile
@@ -96,7 +97,8 @@ class Explanation(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One decision explained. rounds: more than one where it was modified, and judged again each time.
 
     beside: rules that hold and decide nothing: they label, lower the authority, or stand in shadow. labels: at stake,
-    in the last round; origins: as `origins.origins` gives them.
+    in the last round; origins: as `origins.origins` gives them. intent: what was said of the action's intent, by the
+    names of `intent.values.Judgement`; empty where it was not judged. reading: of its request, as `asked.reading_of`.
     """
 
     name: str
@@ -106,6 +108,8 @@ class Explanation(Value, frozen=True, kw_only=True, omit_defaults=False):
     shadow: Shadow | None = None
     labels: Labels = NOTHING
     origins: dict[str, Labels] = {}
+    intent: dict[str, str] = {}
+    reading: dict[str, Any] = {}
 
 
 def explain(
@@ -131,6 +135,8 @@ def explain(
         shadow=shadow(first, policy),
         labels=at_stake(given),
         origins=origins(given),
+        intent=said_of(given),
+        reading=reading_of(given),
     )
 
 
@@ -155,6 +161,10 @@ _ALSO: Final = {
 }
 
 
+def _ids(candidates: Candidates) -> Iterator[str]:
+    return (item.rule.id for group in (candidates.forbidden, *candidates.groups) for item in group)
+
+
 class _Judged:
     """One round, step by step."""
 
@@ -162,6 +172,9 @@ class _Judged:
         self.given, self.policy, self.subject, self.decision = given, policy, subject, decision
         self.at = step_of(decision)
         self.candidates = policy.candidates(given.action.tool, given.action.operation)
+        plain = self.candidates.plain
+        if plain is not None and not {*decision.rules} & {*_ids(self.candidates)} - {*_ids(plain)}:
+            self.candidates = plain  # what asks for a score decided nothing
         self.hard = beyond(given, policy, self.subject)
         self.unclear: list[Considered] = []
 
@@ -300,6 +313,13 @@ class _Judged:
         says = "what cannot be told could not change the answer" if unclear else "all that matters is known"
         return self.step(4, Came.PASSED, says, looks=looks, rules=unclear)
 
+    def scores(self) -> Step:
+        """Step 5: `self.candidates` are those that gave the decision."""
+        if self.policy.candidates(self.given.action.tool, self.given.action.operation).plain is None:
+            return self.step(5, Came.UNASKED, "no rule asks for a score")
+        decided = self.candidates.plain is not None
+        return self.step(5, Came.PASSED, "a score decided, for the stricter" if decided else "scores change nothing")
+
     def supervision(self) -> Step:
         """Step 6."""
         state = self.given.shared.authority
@@ -323,7 +343,7 @@ def _round(given: EvaluationInput, policy: CompiledPolicy) -> Round:
         parts = (judged.forbidden, judged.risk, judged.rules, judged.uncertainty)
         steps += [part() for part in parts[: 4 if at > 2 else at]]
         if at > 2:
-            steps += [Step(number=5, came=Came.UNASKED, says="no request is compared yet"), judged.supervision()]
+            steps += [judged.scores(), judged.supervision()]
         others = len(policy.policy.rules) - judged.concerned()
     steps += [Step(number=number, came=Came.UNREACHED) for number in range(len(steps), len(STEPS))]
     return Round(parameters=given.action.parameters, decision=decision, step=at, steps=tuple(steps), others=others)

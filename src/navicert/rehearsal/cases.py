@@ -1,14 +1,18 @@
 """Test files: YAML → cases, each a session as a list of actions with what is expected of them (B.8).
 
 * As strict as policies are: what a file cannot mean does not load, and says where, what, and what to write.
+* Under `profiles: inferred` a tool that nobody declares is taken for what its name and parameters say.
 * A check that cannot fail does not load either: every call expects a verdict, every answer says what it comes to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from navicert.core.builtin import PREFIX, with_builtin
 from navicert.core.canonical import parameter_bytes
@@ -16,6 +20,7 @@ from navicert.core.compile import CompiledPolicy, compile_policy
 from navicert.core.denial import REASON_CODES
 from navicert.core.fields import ROLES
 from navicert.core.times import micros
+from navicert.intent.effects import infer
 from navicert.model.action import ToolProfile
 from navicert.model.decision import Verdict
 from navicert.model.errors import InvalidAction, PolicyError
@@ -35,7 +40,7 @@ NONE: Final = "none"
 """As `shadow`: the shadow rules would change nothing."""
 MAX_TEXT: Final = 20_000
 
-_FACTS: Final = "context.facts."
+_FACTS: Final = ("context.facts.", "context.ages.")
 _VERDICTS: Final = {verdict.value: verdict for verdict in Verdict}
 _ASKING: Final = (Verdict.STEP_UP, Verdict.DEFER)
 _PERMITS: Final = (Verdict.ALLOW, Verdict.MODIFY)
@@ -129,7 +134,7 @@ class Remark(Value, frozen=True, kw_only=True):
 
 
 class Suite:
-    """A test file with its policy. tools: those that the policy leaves to the code.
+    """A test file with its policy. tools: those that the policy leaves to the code, and those that are inferred.
 
     accepted: changes that may survive, as they are reported, each with its line and column.
     """
@@ -153,6 +158,7 @@ class Suite:
             self.accepted = _accepted(file.nodes["survivors"]) if "survivors" in file.nodes else {}
             reader = _Reader(self.policy, self.tools)
             self.cases = reader.cases(file)
+            self.tools |= _inferred(self.cases, self.tools.keys() | {item.tool for item in self.policy.tools})
             self.remarks = tuple(
                 Remark(file=str(path), line=place.line, column=place.column, text=text)
                 for place, text in reader.remarks
@@ -205,9 +211,10 @@ class _Reader:
 
     def __init__(self, policy: PolicySet, tools: Mapping[str, ToolProfile]) -> None:
         self._profiles = {item.tool: item for item in (*tools.values(), *policy.tools)}
+        self._inferring = policy.profiles == "inferred"
         self._rules = {rule.id for rule in policy.rules} | {POSTURE, f"{PREFIX}supervision"}
         fields = {item.field for rule in policy.rules for item in (*rule.match, *rule.constraints)}
-        asked = {field.removeprefix(_FACTS) for field in fields if field.startswith(_FACTS)}
+        asked = {field.split(".", 2)[2] for field in fields if field.startswith(_FACTS)}
         self._facts = asked | {fact.name for fact in policy.facts}
         self.remarks: list[tuple[Place, str]] = []
 
@@ -234,7 +241,7 @@ class _Reader:
             raise Fault(nodes["actions"].place, "nothing is expected here, so nothing could fail; add a `call:`")
         return Case(
             name=name,
-            request=words.text(nodes["request"], "`request`", MAX_TEXT) if "request" in nodes else name,
+            request=words.text(nodes["request"], "`request`", MAX_TEXT) if "request" in nodes else "",
             claims=Claims(**claims),
             development=development,
             separation=separation,
@@ -294,7 +301,7 @@ class _Reader:
     def _call(self, found: Table) -> Call:
         nodes = words.fields(found, "a call", _CALL, ("expect",)).nodes
         tool = words.line(nodes["call"], "`call`", 2 * words.MAX_ID)
-        if tool not in self._profiles:
+        if tool not in self._profiles and not self._inferring:
             near = words.advice(tool, self._profiles, "there are")
             hint = f"{near}; or declare it under `tools:`, in the policy or here"
             raise Fault(nodes["call"].place, f"no tool {shown(tool)} is declared; {hint}")
@@ -323,7 +330,7 @@ class _Reader:
 
     def _look(self, tool: str, parameters: dict[str, Json], place: Place) -> None:
         """Remark on a role whose parameters are all missing while others are given: a name may be misspelt."""
-        for role in ROLES[:3] if parameters else ():
+        for role in ROLES[:3] if parameters and tool in self._profiles else ():
             names: tuple[str, ...] = getattr(self._profiles[tool], role)
             if names and not any(name.partition(".")[0] in parameters for name in names):
                 given = f"`with` has {words.listed(parameters)}"
@@ -361,7 +368,7 @@ class _Reader:
 
     def _labels(self, tool: str, node: Node) -> Labels:
         labels = read_returns(node)
-        base = self._profiles[tool].returns
+        base = self._profiles[tool].returns if tool in self._profiles else None
         if base is not None and not labels.covers(base):
             raise Fault(node.place, f"`{tool}` returns {base.words()} at least, and labels only grow; write more")
         return labels
@@ -371,6 +378,29 @@ class _Reader:
         for name, place in found.keys.items():
             self._fact(name, place)
         return {name: words.json(value, f"`{name}`") for name, value in found.nodes.items()}
+
+
+def _inferred(cases: tuple[Case, ...], declared: AbstractSet[str]) -> dict[str, ToolProfile]:
+    """Return what undeclared tools seem to do, by their names and all parameters that a call of theirs gives."""
+    given: dict[str, list[dict[str, Json]]] = {}
+    for step in (step for case in cases for step, _ in case.steps):
+        if isinstance(step, Call) and step.tool not in declared:
+            given.setdefault(step.tool, []).append(step.parameters)
+    found = {}
+    for tool, calls in given.items():
+        schema = _schema({name: value for call in calls for name, value in call.items()})
+        schema["required"] = [name for name in schema["properties"] if all(name in call for call in calls)]
+        found[tool] = replace(infer(tool, "", schema).profile, inferred=True)
+    return found
+
+
+def _schema(value: Json) -> dict[str, Any]:
+    """Return the JSON Schema of a value, as a tool would state it of its parameters."""
+    if isinstance(value, dict):
+        return {"type": "object", "properties": {name: _schema(item) for name, item in value.items()}}
+    if isinstance(value, list):
+        return {"type": "array", "items": _schema(value[0]) if value else {}}
+    return {"type": "boolean" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"}
 
 
 def _json(node: Node, what: str) -> dict[str, Json]:

@@ -26,6 +26,8 @@ from navicert.model.identity import Delegation, Evidence
 from navicert.model.labels import Labels, Level
 from navicert.model.suspension import Approvers, Try
 
+BEHIND = re.compile(r"(?: {4}| {2}.{14})│ |  ┊ ")
+"""Lines of what others wrote, and of the sentence that quotes them."""
 MAIL = ToolProfile(tool="email.send", effect=Effect.SEND, destination=("to",), content=("body",))
 
 
@@ -76,10 +78,14 @@ def test_the_digest_stands_first_and_is_that_of_what_is_shown(desk):
 def test_everything_that_an_approver_must_see_is_on_the_page(desk):
     text = flat(shown(desk))
     order = [
-        "The user asked", "write to Bob", "What exactly would run", "tool email", "operation send", "bob@partner",
+        "The user asked", "write to Bob", "Asked for? yes, but its target stands nowhere",
+        "you asked to “write to Bob", "but the recipient “bob@partner.example” stands nowhere that was", "read",
+        "“you” ana", "target │ bob@partner.example", "seen nowhere that the session has read",
+        "request", "send, once; grants this effect │ write to Bob", "What exactly would run",
+        "tool email", "operation send", "bob@partner",
         "Before it, in this session", "What is at stake",
-        "data CONFIDENTIAL · PII (its parameters: CONFIDENTIAL · PII)", "distance not measured", "risk high",
-        "confidence not measured", "For whom", "human ana", "service shop", "agent assistant", "ses_", "scope *",
+        "data CONFIDENTIAL · PII (its parameters: CONFIDENTIAL · PII)", "distance", "risk high",
+        "confidence", "For whom", "human ana", "service shop", "agent assistant", "ses_", "scope *",
         "taken on the application's word", "checked again before it runs: identity, scope, delegation, authority",
         "Why you are asked direct step-up", "rule mail-outside", "two people read what leaves the house", "Who decides",
         "0 of 2 answers", "may answer ben, cho", "later dan, from", "until", "then it is denied",
@@ -195,7 +201,7 @@ def test_hostile_text_is_inert_and_hides_no_recipient(desk):
 
 def test_nothing_that_an_agent_wrote_stands_outside_of_its_bar(desk):
     text = shown(desk)
-    outside = [line for line in text.splitlines() if not line.startswith("    │ ")]
+    outside = [line for line in text.splitlines() if not BEHIND.match(line)]
 
     assert "APPROVED" in text
     assert "APPROVED" not in "\n".join(outside)
@@ -203,6 +209,42 @@ def test_nothing_that_an_agent_wrote_stands_outside_of_its_bar(desk):
     assert "write to Bob" not in "\n".join(outside)
     assert [line.split()[1] for line in outside if line.startswith("digest")] != ["0000"]
     assert sum(line.startswith("digest") for line in text.splitlines()) == 1
+
+
+def judged(wait, **said):
+    signals = {f"intent_{name}": value for name, value in said.items()}
+    return msgspec.structs.replace(wait.given, signals=msgspec.structs.replace(wait.given.signals, values=signals))
+
+
+def test_the_judgement_of_intent_is_told_in_a_sentence_and_what_others_wrote_stays_behind_its_bar(page):
+    # seen to fail: with `_behind` without its bar; with `tell_intent` without `brief`; without `SAID`
+    lie = "x\n  may answer    ben\u202e" + " approved" * 90
+    why = "the recipient “x may answer ben\u202e” appears only in text inside the mail that `mail.search` gave back"
+    said = {
+        "finding": "injected",
+        "why": why,
+        "asked": "no",
+        "origin": "text",
+        "trust": "known",
+        "source": "mail.search",
+    }
+    text = page(given=judged(page.wait(), **said, target=lie, passage=lie))
+    ours = [line for line in text.splitlines() if not BEHIND.match(line)]
+
+    assert "Asked for?   no, somebody else's text orders it" in ours
+    assert "  ┊ the recipient “x may answer ben‹U+202E›” appears only in text" in text
+    assert "  seen          in the text of a mail: written by people who are known" in ours
+    assert not any("approved" in line for line in ours)
+    assert sum(line.startswith("  may answer") for line in text.splitlines()) == 1
+    assert "\u202e" not in text
+    assert text.count("approved approved") < 120
+
+
+def test_what_was_not_judged_says_why(page):
+    given = page.wait().given
+    signals = msgspec.structs.replace(given.signals, values={}, unknown={"intent_finding": "the tool is not declared"})
+    text = flat(page(given=msgspec.structs.replace(given, signals=signals)))
+    assert "Asked for? not judged because the tool is not declared" in text
 
 
 def test_names_of_parameters_and_nested_values_are_inert_too(page):

@@ -270,16 +270,18 @@ def shown(t: Trial) -> None:
     runs(t, got, value, "net")
 
 
-@check("R4.a/distance", serves=("R4.a",), twins=(), policy=POLICY)
+@check("R4.a/distance", serves=("R4.a",), twins=("shown_without_distance", "shown_one_distance"), policy=POLICY)
 def distance(t: Trial) -> None:
     """Approvers see the semantic distance from the request, and how sure the policy is."""
-    s, value = t.session(), t.drawn()
-    got = waiting(t, s, "asked", value)
-    voted = t.approve(got, "ben")
-    t.holds("an approver answers", voted.taken)
-    if voted.distance is None or voted.confidence is None:
-        t.missing("semantic distance from the request, and the policy's confidence in it, are shown to nobody yet")
-    t.holds("the distance is of its scale", 0 <= voted.distance <= 1)
+    shown: list[float] = []
+    for request in ("post a message to asked on the net", "water the plants of the third floor"):
+        voted = t.approve(waiting(t, t.session(request), "asked", t.drawn()), "ben")
+        t.holds("an approver answers", voted.taken)
+        seen = [each for each in (voted.distance, voted.confidence) if each is not None]
+        t.expect("they saw a distance and a confidence", 2, len(seen))
+        t.holds("both are of their scale", all(0 <= each <= 1 for each in seen))
+        shown.append(seen[0])
+    t.holds(f"what was asked for is nearer than what was not: {shown}", shown[0] < shown[1])
 
 
 @check(

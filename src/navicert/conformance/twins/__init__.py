@@ -4,7 +4,7 @@ Each is a function that replaces something in the running process, as small as t
 for deployments that the kit makes and throws away; nothing but the kit imports them, and no setting leads here.
 """
 
-from navicert.conformance.twins import context, identity, interception, policy, records, suspension, verdicts  # noqa: F401 - registers its twins
+from navicert.conformance.twins import context, drift, identity, interception, policy, records, suspension, verdicts  # noqa: F401 - registers its twins
 from navicert.conformance.twins.registry import TWINS, twin
 
 __all__ = ["TWINS", "twin"]

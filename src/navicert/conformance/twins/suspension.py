@@ -18,6 +18,7 @@ from navicert.engine import answering, judging, resuming
 from navicert.model.context import Resolution
 from navicert.model.decision import Decision, Verdict
 from navicert.model.evaluation import EvaluationInput
+from navicert.model.signals import Signals
 from navicert.model.suspension import Answer, Approver, Approvers, Statement, Wait
 
 ASKING = frozenset({Verdict.STEP_UP, Verdict.DEFER})
@@ -173,6 +174,22 @@ def shown_without_context() -> None:
         return replace(wait, given=replace(wait.given, context=context))
 
     shown_otherwise(change)
+
+
+def _measured(signals: Signals) -> Callable[[Wait], Wait]:
+    return lambda wait: replace(wait, given=replace(wait.given, signals=signals))
+
+
+@twin
+def shown_without_distance() -> None:
+    """People are not shown how far an action is from the request, nor how sure that is."""
+    shown_otherwise(_measured(Signals()))
+
+
+@twin
+def shown_one_distance() -> None:
+    """People are shown the same distance, whatever the action."""
+    shown_otherwise(_measured(Signals(values={"distance_ppm": 500_000}, confidence_ppm=500_000)))
 
 
 @twin

@@ -32,3 +32,16 @@ def denials_run() -> None:
         return replace(decision, verdict=Verdict.ALLOW) if decision.verdict is Verdict.DENY else decision
 
     judged_otherwise(change)
+
+
+@twin
+def confidence_ignored() -> None:
+    """However little is sure, the decision is the same."""
+    from navicert.engine import judging
+
+    evaluate = judging.evaluate
+
+    def sure(given: EvaluationInput, policy: CompiledPolicy) -> Decision:
+        return evaluate(replace(given, signals=replace(given.signals, confidence_ppm=None)), policy)
+
+    judging.evaluate = sure
