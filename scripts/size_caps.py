@@ -3,7 +3,8 @@
 * A source file has at most 500 lines, a test file at most 800.
 * What everything rests on (`TRUSTED`) has at most 21,000 lines in all, `model` and `core` of it at most 5,000; any
   other package at most 6,500, `adapters` 7,200, `cli` 7,400; the whole at most 52,000, without the conformance kit,
-  which nothing rests on and which has 9,500 of its own (ADR 0019, 0026, 0029, 0030). Here a blank line does not count (ADR 0018).
+  which nothing rests on and which has 9,500 of its own (ADR 0019, 0026, 0029, 0030). Here a blank line does not
+  count (ADR 0018).
 * The median of the source files is printed, and remarked on above 150.
 """
 

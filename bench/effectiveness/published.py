@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "reference" / "effectiveness"
+PAGE: Final = FOLDER.parents[1] / "explanation" / "intent.md"
+"""Holds the first table between two marks."""
+_BEGIN: Final = "<!-- generated: figures -->\n"
+_END: Final = "<!-- end -->"
 APPROVERS: Final = {"nobody": "nobody answers", "right": "answers rightly", "always": "always says yes"}
 _WIDTH, _LEFT, _TOP, _ROW, _GAP = 760, 330, 58, 18, 12
 
@@ -63,11 +67,18 @@ def publish(results: Mapping[str, Any]) -> None:
     (FOLDER / "results.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     for name, text in made(kept).items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), kept), encoding="utf-8")
 
 
 def made(results: Mapping[str, Any]) -> dict[str, str]:
     """What is made of results, by file name."""
     return {"results.md": markdown(results), "chart.svg": chart(results)}
+
+
+def page(text: str, results: Mapping[str, Any]) -> str:
+    """Return the page with the first table of the results in its place."""
+    head, _, rest = text.partition(_BEGIN)
+    return f"{head}{_BEGIN}{chr(10).join(_table(results))}\n{_END}{rest.partition(_END)[2]}"
 
 
 def _figure(results: Mapping[str, Any], line: Line, approver: str) -> dict[str, Any]:
@@ -88,17 +99,21 @@ def markdown(results: Mapping[str, Any]) -> str:
         "",
         "![effectiveness](chart.svg)",
         "",
-        f"| | {' | '.join(APPROVERS.values())} | aim |",
-        "|---|" + "---|" * (len(APPROVERS) + 1),
+        *_table(results),
     ]
-    for line in LINES:
-        cells = [_cell(_figure(results, line, approver), line, approver) for approver in APPROVERS]
-        aims = "; ".join(f"{line.sign} {aim:.1%} ({APPROVERS[name]})" for name, aim in line.aims.items())
-        lines.append(f"| {line.words} | {' | '.join(cells)} | {aims} |")
     lines += ["", "## By suite, nobody answers", "", *_by_group(results["suites"]["agentdojo"]["nobody"], "agentdojo")]
     lines += ["", "## By model, nobody answers", "", *_by_group(results["suites"]["dailylife"]["nobody"], "dailylife")]
     lines += ["", "## Adaptive scenes", "", *_scenes(results["suites"]["adaptive"])]
     return "\n".join(lines) + "\n"
+
+
+def _table(results: Mapping[str, Any]) -> list[str]:
+    lines = [f"| | {' | '.join(APPROVERS.values())} | aim |", "|---|" + "---|" * (len(APPROVERS) + 1)]
+    for line in LINES:
+        cells = [_cell(_figure(results, line, approver), line, approver) for approver in APPROVERS]
+        aims = "; ".join(f"{line.sign} {aim:.1%} ({APPROVERS[name]})" for name, aim in line.aims.items())
+        lines.append(f"| {line.words} | {' | '.join(cells)} | {aims} |")
+    return lines
 
 
 def _cell(figure: Mapping[str, Any], line: Line, approver: str) -> str:

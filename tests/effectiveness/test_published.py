@@ -53,18 +53,19 @@ def test_only_a_full_run_through_the_engine_is_published(
     change: dict[str, Any], monkeypatch: Any, tmp_path: Any
 ) -> None:
     monkeypatch.setattr(published, "FOLDER", tmp_path / "out")
+    monkeypatch.setattr(published, "PAGE", tmp_path / "page.md")
+    published.PAGE.write_text("before\n<!-- generated: figures -->\nold\n<!-- end -->\nafter\n")
     with pytest.raises(ValueError, match="full run"):
         published.publish(results() | change)
     assert not (tmp_path / "out").exists()
     published.publish(results() | {"seconds": {}})
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "results.md", "chart.svg"}
+    assert published.PAGE.read_text().startswith("before\n<!-- generated: figures -->\n| | nobody")
+    assert published.PAGE.read_text().endswith("\n<!-- end -->\nafter\n")
 
 
 def test_what_stands_in_the_documents_is_made_from_the_results_beside_it() -> None:
     kept = published.FOLDER / "results.json"
-    if not kept.exists():  # before the first `run.py --publish`
-        assert not published.FOLDER.exists()
-        return
     made = published.made(json.loads(kept.read_text(encoding="utf-8")))
     assert {name: (published.FOLDER / name).read_text(encoding="utf-8") for name in made} == made
 
@@ -74,3 +75,11 @@ def test_a_change_of_one_figure_changes_what_is_made() -> None:
     other["suites"]["dailylife"]["always"]["all"]["attacks_left"] = {"is": 0, "of": 2, "share": 0.0}
     before, after = published.made(results()), published.made(other)
     assert all(before[name] != after[name] for name in before)
+
+
+def test_the_page_on_intent_holds_the_table_of_the_last_run() -> None:
+    results = json.loads((published.FOLDER / "results.json").read_text())
+    text = published.PAGE.read_text()
+
+    assert published.page(text, results) == text
+    assert f"| {published.LINES[0].words} |" in text

@@ -104,7 +104,7 @@ def verb(
 _SAYS: Final = {
     "": "reads that tools declare pass; nothing else does, until a rule permits it",
     "assistant": "what you ask for passes, what a text orders that nobody was told to follow is refused",
-    "office-assistant": "colleagues pass, whoever is outside is confirmed, secrets go nowhere",
+    "office-assistant": "colleagues pass, and whom the user named, secrets go nowhere",
     "data-analyst": "queries that only read pass, rows about people stay inside",
     "coding-agent": "everyday commands on the work folder pass, all else is confirmed or refused",
     "customer-support": "answers in the ticket and small refunds pass, the team lead decides the rest",

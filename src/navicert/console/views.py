@@ -112,7 +112,7 @@ def _intent(document: dict[str, Any], phrase: str) -> dict[str, Any]:
         return {"unjudged": foreign(document["unjudged"], 240)}
     return {
         "answer": ANSWERS.get(said["finding"], ""),
-        "why": sentence(said["why"]),
+        "why": sentence(said["why"] or said["finding"]),
         "you": foreign(document["identity"]["human"], 80),
         "target": foreign(said["target"], QUOTED),
         "stood": stood(said),

@@ -208,10 +208,7 @@ def _fact(given: EvaluationInput, name: str) -> Any:
 
 
 def _told(given: EvaluationInput, name: str) -> Fact | None:
-    """What was found out while the action waited stands over what the context holds.
-
-    What the session itself has written to, by whatever path, is no source of a fact (T10).
-    """
+    """What was found out stands over what the context holds; what the session has written to is no source (T10)."""
     own = {name for targets in given.context.walked.reached.values() for item in targets for name in _last(item)[-1:]}
     told = (fact for fact in (*given.facts, *given.context.facts) if fact.name == name)
     return next((fact for fact in told if own.isdisjoint(_last(normal_form(fact.source)))), None)

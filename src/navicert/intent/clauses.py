@@ -103,7 +103,7 @@ def _clause(sentence: Span, mark: Mark, until: int, last: Clause | None) -> Clau
         objects = [*last.objects, *objects]
         targets = last.targets
     kept = tuple(dict.fromkeys(objects))[:_NOUNS]
-    none = first == "no" and len(span) > 1 and span[1].low not in {"more", "less", "longer", "later", "fewer"}
+    none = _none(tuple(token.low for token in span[:4]))
     effects = (Effect.READ,) if mark.verb == ASK else effects_asked(mark, direct, kept, span, inherited=inherited)
     return Clause(
         verb=mark.verb,
@@ -119,6 +119,15 @@ def _clause(sentence: Span, mark: Mark, until: int, last: Clause | None) -> Clau
         refuses=mark.refuses or none,
         loose=not direct or first in _ANY or none,
     )
+
+
+def _none(first: tuple[str, ...]) -> bool:
+    """Tell whether a verb's first words say that it is not to be done: `nothing to Zoe`, `no mail`, `to nobody`."""
+    if first[:1] == ("to",):
+        return first[1:2] in {("nobody",), ("none",)} or first[1:3] == ("no", "one")
+    if first[:1] == ("no",):
+        return len(first) > 1 and first[1] not in {"more", "less", "longer", "later", "fewer"}
+    return first[:1] in {("nothing",), ("nobody",), ("none",)}
 
 
 def _direct(span: Span) -> tuple[str, ...]:

@@ -113,6 +113,7 @@ class Index:
         self._text = 0
         self._passages = 0
         self._directives: deque[tuple[Source, Passage]] = deque(maxlen=MOST_DIRECTIVES)
+        self._posing: deque[tuple[Source, Passage]] = deque()  # many orders do not drive out what poses
         self._found: dict[str, tuple[Sighting, ...]] = {}
 
     def add(self, source: Source, passages: Sequence[Passage]) -> None:
@@ -121,8 +122,10 @@ class Index:
         size = start = 0
         for place, passage in enumerate(passages):
             size += len(passage.text) + 1
-            if passage.form is _DIRECTIVE or passage.form is _IMITATION:
+            if passage.form is _DIRECTIVE:
                 self._directives.append((source, passage))
+            elif passage.form is _IMITATION:
+                self._posing.append((source, passage))
             if size >= _BLOCK:
                 self._append(source, passages[start : place + 1])
                 start, size = place + 1, 0
@@ -138,8 +141,8 @@ class Index:
         return tuple({id(block.source): block.source for block in self._blocks}.values())
 
     def directives(self) -> Sequence[tuple[Source, Passage]]:
-        """Return what ordered or posed, newest last; at most `MOST_DIRECTIVES`."""
-        return tuple(self._directives)
+        """Return what ordered, at most `MOST_DIRECTIVES`, and then all that posed; of each the newest last."""
+        return (*self._directives, *self._posing)
 
     def near(self, sighting: Sighting) -> tuple[Passage, ...]:
         """Return the passages of the same record of the same result, the sighting's own among them."""
@@ -210,12 +213,11 @@ class Index:
             numbers.popleft()
             if not numbers:
                 del self._of[token]
-        while (
-            self._directives
-            and self._directives[0][0] is block.source
-            and (not self._blocks or self._blocks[0].source is not block.source)
-        ):
-            self._directives.popleft()
+        if self._blocks and self._blocks[0].source is block.source:
+            return
+        for told in (self._directives, self._posing):
+            while told and told[0][0] is block.source:
+                told.popleft()
 
     # ------------------------------------------------------------------------------------------------ looking
 

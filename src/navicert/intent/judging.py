@@ -59,6 +59,8 @@ _SUM: Final = re.compile(
     r"\b(?:pay|send|transfer|wire|refund|donate|give|move|deposit)\w*\s+(?:\w+\s+)?[$€£]?(\d[\d,]*(?:\.\d+)?)",
     re.IGNORECASE,
 )
+_LEAVES: Final = 4_000
+_FILE: Final = re.compile(r"/|\.\w{1,5}$")
 _LADDER: Final = tuple(Finding)
 
 
@@ -72,6 +74,8 @@ def judge(
 ) -> Judgement:
     """Return what is said of the action; pure, and the same for the same input."""
     case = Case(action, profile, parameters, asked, index, reached)
+    if profile.effect is not Effect.READ and len(leaves(dict(parameters), keys=True)) > _LEAVES:
+        return Judgement(finding=Finding.UNSURE, why=f"it has more than {_LEAVES} values, too many to look at")
     if profile.effect is not Effect.EXECUTE:
         return _one(case)
     found = [_one(each) for each in _run(case)]
@@ -106,7 +110,9 @@ def _one(case: Case) -> Judgement:
     grant = asks(asked, profile, [item.target for item in targets])
     if grant is not None:
         return _granted(case, grant, targets, worst)
-    there = profile.effect in _AT_A_SITE and not case.runs and targets and all(at_a_site(case, item) for item in targets)
+    there = (
+        profile.effect in _AT_A_SITE and not case.runs and targets and all(at_a_site(case, item) for item in targets)
+    )
     if there and _ordered(case, worst, posing=False) is None:
         why = f"your request leads to {called(case, targets[0].target)}"
         return judgement(Finding.ASKED, why, targets[0], None, "yes")
@@ -120,7 +126,7 @@ def _posed(case: Case) -> Judgement | None:
         if passage.form is not Form.IMITATION or not may_order(passage, case.profile.effect) or echoed(source, passage):
             continue
         if values is None:
-            values = own_values(case)
+            values = own_values(case, posing=True)
         hit = next((item for item in values if obeyed(item, passage, case.asked)), None)
         if hit is not None:
             return injected(case, hit, source, passage)
@@ -181,7 +187,7 @@ def _carrying(case: Case, value: Any) -> Judgement | None:
 def _granted(case: Case, grant: Grant, targets: list[Origin], worst: Origin | None) -> Judgement:
     """The effect was asked for: what is left is where it goes, how much, and how often."""
     said = asked_to(grant)
-    other = next((item for item in targets if _another(grant, item)), None)
+    other = next((item for item in targets if _another(case, grant, item)), None)
     if other is not None:
         if other.sighting is not None and other.weight <= Weight.LED and other.sighting.passage.form is not Form.FIELD:
             return injected(case, other.target, other.sighting.source, other.sighting.passage)
@@ -207,11 +213,14 @@ def _granted(case: Case, grant: Grant, targets: list[Origin], worst: Origin | No
     return judgement(Finding.UNSURE, f"{said}, but {place(case, worst)}", worst, grant, "yes")
 
 
-def _another(grant: Grant, origin: Origin) -> bool:
-    """Tell whether the user wrote out an address of this kind, and this is another one."""
+def _another(case: Case, grant: Grant, origin: Origin) -> bool:
+    """Tell whether the user wrote out an address of this kind, or what to remove, and this is another one."""
     kind = shape(origin.target)
-    if origin.weight is Weight.USER or kind == "name":
+    if origin.weight is Weight.USER:
         return False
+    if kind == "name":
+        named = case.profile.effect is Effect.DELETE and grant.effect is Effect.DELETE and origin.delegation is None
+        return named and not grant.many and any(_FILE.search(item) for item in grant.targets)
     return any(shape(item) == kind for item in grant.targets)
 
 
@@ -278,7 +287,7 @@ def _not_granted(case: Case, targets: list[Origin], worst: Origin | None) -> Jud
     ordered = _ordered(case, worst, posing=False)
     if ordered is not None:
         return ordered
-    for item in (*targets, *(origin_of(case, value) for value in own_values(case) if len(value) > 5)):
+    for item in (*targets, *(origin_of(case, value) for value in own_values(case, posing=False) if len(value) > 5)):
         if item.sighting is not None and item.sighting.exact and item.delegation is None and _too_little(item):
             return injected(case, item.target, item.sighting.source, item.sighting.passage)
     if adds(case.profile) and all(_stays(case, item) for item in targets):
@@ -301,7 +310,7 @@ def _ordered(case: Case, worst: Origin | None, *, posing: bool) -> Judgement | N
     posing: text that poses as the user; towards targets that are not the user's own, the same effect is enough.
     """
     effect = case.profile.effect
-    values = own_values(case)
+    values = own_values(case, posing=posing)
     for source, passage in reversed(case.known.directives()):
         if effect not in passage.effects or (passage.form is Form.IMITATION) is not posing or echoed(source, passage):
             continue

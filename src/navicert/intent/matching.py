@@ -157,7 +157,9 @@ def theirs(asked: Asked, value: object) -> bool:
     if not text:
         return True
     if text.isdigit() and len(text) <= 4:  # "7" may number a list, or be an hour
-        return re.search(rf"(?:#|\b(?:{_COUNTED})\.?)\s{{0,2}}#?{text}\b", asked.text) is not None
+        return (
+            text in asked.text and re.search(rf"(?:#|\b(?:{_COUNTED})\.?)\s{{0,2}}#?{text}\b", asked.text) is not None
+        )
     if text in asked.literals or text in asked.names:
         return True
     place = site(text)
@@ -249,13 +251,10 @@ def same_site(asked: Asked, text: str) -> bool:
 
 
 def sent_to(asked: Asked, text: str) -> bool:
-    """Tell whether the user sent the agent to the site of this address, to do more there than to read."""
+    """Tell whether the user sent the agent to the site of this address, to do something there."""
     place = site(plain(text))
     return place is not None and any(
-        (named := site(item)) is not None and place[0] == named[0]
-        for grant in asked.grants
-        if grant.effect is not Effect.READ
-        for item in grant.targets
+        (named := site(item)) is not None and place[0] == named[0] for grant in asked.grants for item in grant.targets
     )
 
 

@@ -95,7 +95,8 @@ def targets_of(case: Case) -> list[Any]:
     """Return what the action aims at.
 
     Whom it reaches; what it removes, opens or changes, where that is grave; where it names nobody, a value that is an
-    address by itself, whatever its parameter is called; and of what it runs, every address in it.
+    address by itself, whatever its parameter is called; of what it runs, every address in it, and where it removes,
+    every far path.
     """
     parameters = dict(case.parameters)
     reached = role_values(case.profile, "destination", parameters)
@@ -107,13 +108,21 @@ def targets_of(case: Case) -> list[Any]:
         if type(leaf) is not str or len(leaf) > _LONGEST:
             continue
         if runs:
-            found += (item for item in literals(leaf) if shape(item) in _ADDRESSES)
+            found += (item for item in literals(leaf) if shape(item) in {"mail", "site"})  # a number is none
+            if case.profile.effect is Effect.DELETE:
+                found += _paths(leaf)
         elif not reached and shape(plain(leaf)) in _ADDRESSES:
             found.append(leaf)
     if runs:  # the command itself is no address
         found = [item for item in found if type(item) is not str or " " not in item.strip()]
     some = dict.fromkeys(cut(item) for item in found if type(item) is not bool)
     return [item for item in some if plain(item) not in _NOTHING]
+
+
+def _paths(command: str) -> list[str]:
+    """Return the words of a command that name places beyond the folder it runs in, or more than one thing."""
+    words = [word.strip("'\"") for word in command.split()]
+    return [word for word in words if word[:1] in {"/", "~"} or ".." in word.split("/") or "*" in word or word == "."]
 
 
 def cut(value: Any) -> Any:
@@ -182,14 +191,26 @@ def at_a_site(case: Case, origin: Origin) -> bool:
     return sent_to(case.asked, origin.target) or origin.weight >= Weight.LED or origin.delegation is not None
 
 
-def own_values(case: Case) -> list[str]:
-    """Return the action's values that the user never used; short ones only where they are what it aims at."""
+def own_values(case: Case, *, posing: bool) -> list[str]:
+    """Return the action's values that the user never used; short ones only where they are what it aims at.
+
+    posing: for text that poses as the user. Else one or two plain words show nothing: they stand anywhere.
+    """
     aimed = {plain(item) for item in targets_of(case)}
     found = [plain(cut(item)) for item in leaves(dict(case.parameters)) if type(item) is not bool]
     if _written_down(case):
         text = {plain(cut(item)) for item in role_values(case.profile, "content", dict(case.parameters))}
         found = [item for item in found if item not in text]
-    return [item for item in found if (len(item) > 2 or item in aimed) and not theirs(case.asked, item)]
+    return [
+        item
+        for item in found
+        if (item in aimed or (len(item) > 2 and (posing or _telling(item)))) and not theirs(case.asked, item)
+    ]
+
+
+def _telling(value: str) -> bool:
+    """Tell whether a value is more than one or two plain words."""
+    return shape(value) != "name" or any(char.isdigit() for char in value) or value.count(" ") > 1
 
 
 def _written_down(case: Case) -> bool:
@@ -244,7 +265,7 @@ def obeyed(value: str, passage: Passage, asked: Asked) -> bool:
     """Tell whether a value stands in an order, or some words in a row of it do that the user never said."""
     said, runs = _flat(passage.text)
     if value.isdigit() and len(value) <= 3:  # so short a number proves nothing, but where it is called an identifier
-        return re.search(rf"(?:\bids?\b|\bnumber\b|\bno\b|#)[^\w]{{0,4}}{value}\b", said) is not None
+        return value in said and re.search(rf"(?:\bids?\b|\bnumber\b|\bno\b|#)[^\w]{{0,4}}{value}\b", said) is not None
     if len(value) <= 120 and value in said:
         return stands_in(value, said)
     place = site(value)

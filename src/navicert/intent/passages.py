@@ -54,6 +54,7 @@ _LOOSE: Final = words("subject title headline label topic")
 _REACHES: Final = re.compile(r"@|://|www\.|\d{6}|[A-Z]{2}\d{2}[ A-Z0-9]{8}")
 _DATA_KEY: Final = re.compile(r"[^\w-]|^\d")
 _KEYED: Final = re.compile(r"[ \t>*•|-]{0,8}\**([A-Za-z][\w ()/#.'-]{0,38}?)\**[ \t]?[:=]\**[ \t]+(\S.*)", re.DOTALL)
+_MAILBOX: Final = re.compile(r"[^<>@\n]{1,80}<[^<>@\s]{1,80}@[^<>@\s]{1,120}>")
 _PAIRS: Final = re.compile(r"[;,|][ \t]+(?=[A-Z][\w /]{0,30}:[ ])")
 _BULLET: Final = re.compile(r"[ \t>]*(?:[-*•·]|\d{1,3}[.)])[ \t]")
 _MAIL: Final = frozenset({"from", "to", "subject", "date", "cc", "reply-to", "sent"})
@@ -230,7 +231,8 @@ class _Cut:
             if len(text) >= 24 or "%" in text:
                 self._decoded(text, path, record)
             return
-        if kind is TEXT or "<" in text or "[" in text or "&" in text or _like_sentence(text):
+        marked = ("<" in text and not _MAILBOX.fullmatch(text)) or "[" in text or "&" in text
+        if kind is TEXT or marked or _like_sentence(text):
             self.text(text, path, record)
             return
         if kind is DIRECTIVE:

@@ -150,6 +150,7 @@ def test_a_statement_is_read_by_its_words(text, effects):
         "select 1 -- don't\n; delete from orders -- don't",
         "select 1 # don't\n; delete from orders # don't",
         "select 1 --'\n; delete from orders --'",
+        "select 1--1; delete from orders",
         "select '\\'; delete from orders; -- '",
         "select '\\'' ; delete from orders; -- '",
         "/*! delete from orders */",

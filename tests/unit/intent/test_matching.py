@@ -120,6 +120,7 @@ def test_what_the_user_pointed_at(request_, item, found):
 
 
 def test_naming_a_site_is_not_sending_the_agent_there_to_do_something():
+    # seen to fail: with `sent_to` asking `same_site`
     asked = read("The site https://desk.example/a is nice.")
     assert same_site(asked, "desk.example")
     assert not sent_to(asked, "desk.example")
@@ -211,6 +212,7 @@ def test_only_a_tool_that_makes_something_new_adds(tool, effect, adding):
     [
         ("web.read_page", (), "public"),
         ("http.get", ("url",), "public"),
+        ("desk.look_up", ("place",), "public"),
         ("mail.search", (), "known"),
         ("shop.list_reviews", (), "known"),
         ("crm.get_order", (), "own"),

@@ -6,6 +6,7 @@ import pytest
 
 from navicert.intent.request import literals, read
 from navicert.intent.values import Asked
+from navicert.model.action import Effect
 
 
 def _granted(asked: Asked) -> str:
@@ -425,3 +426,23 @@ def test_words_and_objects_are_lemmas() -> None:
     asked = read("Forward the e-mails to Bob")
     assert {"forward", "mail"} <= asked.words
     assert asked.grants[0].objects[0] == "mail"
+
+
+@pytest.mark.parametrize(
+    ("words", "effect"),
+    [
+        ("Send nothing to Zoe.", Effect.SEND),
+        ("Pay nobody.", Effect.PAY),
+        ("Write to no one.", Effect.WRITE),
+        ("Summarise the mail, and send nothing.", Effect.SEND),
+    ],
+)
+def test_nothing_and_nobody_refuse_what_stands_before_them(words: str, effect: Effect) -> None:
+    # seen to fail: without `_none` in clauses.py these were grants
+    asked = read(words, ())
+    assert all(grant.effect is Effect.READ for grant in asked.grants)
+    assert effect in asked.refused
+
+
+def test_no_more_than_is_a_bound_and_not_a_refusal() -> None:
+    assert read("Pay no more than 50 to Zoe.", ()).refused == ()
