@@ -192,10 +192,10 @@ def tools_of(guard: Bench) -> dict[str, Callable[..., Any]]:
         **{f"ops.{name}": (lambda what=None, count=0: what or count, {"effect": "execute"})
            for name in ("launch", "scale", "rollout", "drain", "restart")},
     }  # fmt: skip
-    return {
-        name: guard.tool(name, **({"returns": "INTERNAL"} if options else {}), **options)(function)
-        for name, (function, options) in made.items()
+    known: dict[str, Any] = {
+        name: {"returns": "INTERNAL", **options} if options else {} for name, (_, options) in made.items()
     }
+    return {name: guard.tool(name, **known[name])(function) for name, (function, _) in made.items()}
 
 
 def run(made: Made, *, whole: bool) -> None:
