@@ -10,13 +10,16 @@ import pytest
 from hypothesis import Phase, assume, find, given, settings
 
 from navicert.adapters import detect
+from navicert.adapters.detect import alignment
 from navicert.core.compile import CompiledRule, _names, compile_policy
 from navicert.core.evaluate import evaluate
 from navicert.core.fields import Subject
 from navicert.core.kleene import TRUE
+from navicert.intent import drift
 from navicert.lint import lint
 from navicert.lint.book import Book, implies
 from navicert.lint.reach import MEASURED
+from navicert.model.drift import Drift
 from navicert.model.evaluation import EvaluationInput
 from navicert.model.policy import PolicySet, Rule
 from navicert.syntax import Spans
@@ -90,6 +93,9 @@ def test_the_signals_that_detectors_give_are_those_that_the_linter_knows() -> No
         for part in vars(import_module(f"{detect.__name__}.{module.name}")).values():
             if isinstance(part, type) and isinstance(getattr(part, "signals", None), tuple):
                 found |= dict.fromkeys(part.signals, part)
+    found |= dict.fromkeys(alignment.Alignment().signals, alignment.Alignment)  # it says which when it is made
+    found |= dict.fromkeys(drift.signals(Drift(), drift.PROFILES["assistant"]), drift)  # the engine's own
+    found.setdefault("drift_why", drift)  # only where something drifted
 
     assert {*found, "cedar_policies"} == MEASURED.keys()  # those of Cedar stand in the file that it reads
     assert {category for category in MEASURED.values() if category} == {"sql", "shell", "files"}
