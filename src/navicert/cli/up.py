@@ -53,7 +53,8 @@ def verb(page: str | None, home: str | None, as_json: bool) -> int:
                     emit(document, lines=True)
                 else:
                     _show(Terminal(), document)
-                stop.wait()
+                while not stop.wait(0.5):  # a signal that another thread takes wakes nobody
+                    pass
             finally:
                 if pages is not None:
                     pages.close()

@@ -126,7 +126,8 @@ def run(folder: Path, listen: str, home: str | None, as_json: bool) -> int:
             logs = [("log", origin) for origin in witness.logs]
             out.fields([("url", server.url), ("vkey", witness.settings.vkey), *(logs or [("log", "none yet")])])
             out.say(f"{out.mark('ok')} ready")
-        stop.wait()
+        while not stop.wait(0.5):  # a signal that another thread takes wakes nobody
+            pass
     finally:
         server.close()
     return FINE
