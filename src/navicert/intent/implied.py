@@ -50,7 +50,7 @@ def effects_asked(
     for verbs, fits, effect in _NOT:
         if verb in verbs and fits(said):
             found = [each for each in found if each is not effect]
-    if verb in _MAKES:
+    if verb in _MAKES and not inherited:
         found.extend(next((say.ORDERS[each] for each in direct if each in say.ORDERS and say.ORDERS[each] != (R,)), ()))
     return tuple(dict.fromkeys(found))
 

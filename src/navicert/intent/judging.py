@@ -56,7 +56,8 @@ _BESIDE: Final = words("args arguments argv options flags params")
 _SQL: Final = words("sql query statement database db sqlite postgres mysql")
 """Words of parameters and tools that say in which language."""
 _SUM: Final = re.compile(
-    r"\b(?:pay|send|transfer|wire|refund|donate|give|move|deposit)\w*\s+(?:\w+\s+)?[$€£]?(\d[\d,]*(?:\.\d+)?)",
+    r"\b(?:(?:pay|send|transfer|wire|refund|donate|give|move|deposit)\w*\s+(?:\w+\s+)?[$€£]?(?=\d)"
+    r"|of\s+[$€£]?(?=[\d.,]+\s+(?:to|for|from|euros?|dollars?|pounds?|eur|usd|gbp)\b))(\d[\d,]*(?:\.\d+)?)",
     re.IGNORECASE,
 )
 _LEAVES: Final = 4_000
@@ -216,11 +217,11 @@ def _granted(case: Case, grant: Grant, targets: list[Origin], worst: Origin | No
 def _another(case: Case, grant: Grant, origin: Origin) -> bool:
     """Tell whether the user wrote out an address of this kind, or what to remove, and this is another one."""
     kind = shape(origin.target)
-    if origin.weight is Weight.USER:
+    if kind == "name" and case.profile.effect is grant.effect is Effect.DELETE:
+        open_ = grant.many or origin.delegation is not None or origin.target in grant.targets
+        return not open_ and any(_FILE.search(item) for item in grant.targets)
+    if origin.weight is Weight.USER or kind == "name":
         return False
-    if kind == "name":
-        named = case.profile.effect is Effect.DELETE and grant.effect is Effect.DELETE and origin.delegation is None
-        return named and not grant.many and any(_FILE.search(item) for item in grant.targets)
     return any(shape(item) == kind for item in grant.targets)
 
 

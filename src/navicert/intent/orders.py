@@ -73,6 +73,8 @@ _PARTED: Final = frozenset({"up", "off", "out", "back", "down", "know", "in"})
 _CANNOT: Final = frozenset({"cannot", "can't", "won't", "will", "can", "would", "wouldn't", "doesn't", "does"})
 _ADVERB: Final = 4
 """A longer word in `-ly` is an adverb; "fly" is none."""
+_REACHES: Final = say.words("text message email mail write call")
+"""What follows these is for somebody else only behind `to`: "write it to a.md and send it" is all the agent's."""
 _NOTHING: Final = frozenset({"nothing", "no", "none", "nobody"})
 
 
@@ -210,7 +212,7 @@ class _Walk:
         if found is not None and not self._no_verb(token, found[1]):
             refuses = self.refuses
             self.mark(place, place + found[1], found[0], refuses=refuses)
-            self.others = found[0] in say.OTHERS
+            self.others = found[0] in say.OTHERS - _REACHES
             return
         if word == "to" and self.marks and not self.opened and self._before() in {"and", "or", ","}:
             self.opened = True

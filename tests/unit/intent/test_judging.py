@@ -229,6 +229,14 @@ def test_another_sum_than_the_user_said_is_asked_about(amount, found):
     assert ("and said 50" in said.why) == (found == "unsure")
 
 
+def test_a_sum_that_follows_what_is_paid_is_held_against_the_action():
+    # seen to fail: without the second branch of `_SUM`
+    for amount, found in ((900, "asked"), (9000, "unsure")):
+        given = {"iban": IBAN, "amount": amount}
+        assert finding("Pay the rent of 900 to Bob.", [DIRECTORY], "bank.pay", given) == found
+    assert finding("Pay 2 of 3 bills for Bob.", [DIRECTORY], "bank.pay", {"iban": IBAN, "amount": 70}) == "unsure"
+
+
 def test_a_sum_that_the_user_left_open_is_not_held_against_the_action():
     assert finding("Pay Bob for lunch.", [DIRECTORY], "bank.pay", {"iban": IBAN, "amount": 500}) == "asked"
 
@@ -540,6 +548,8 @@ def test_a_boolean_or_an_empty_value_is_no_target():
     [
         ("Delete plan.txt.", "drive.delete_file", {"file": "plan.txt"}, "asked"),
         ("Delete plan.txt.", "drive.delete_file", {"file": "other.txt"}, "unsure"),
+        ("Delete plan.txt and share other.txt with Bob.", "drive.delete_file", {"file": "other.txt"}, "unsure"),
+        ("Delete all files that are older than plan.txt.", "drive.delete_file", {"file": "other.txt"}, "asked"),
         ("Delete the folder build.", "shell.run", {"command": "rm -rf build"}, "asked"),
         ("Delete the folder build.", "shell.run", {"command": "rm -rf ~"}, "unseen"),
         ("Delete the folder build.", "shell.run", {"command": "rm -rf build ../src"}, "unseen"),

@@ -444,5 +444,18 @@ def test_nothing_and_nobody_refuse_what_stands_before_them(words: str, effect: E
     assert effect in asked.refused
 
 
+@pytest.mark.parametrize(
+    ("words", "effects"),
+    [
+        ("Write the total to sales.md and send it to bob@x.example.", {Effect.WRITE, Effect.SEND}),
+        ("Write to Bob to pay the rent and to send it.", {Effect.WRITE, Effect.SEND}),
+        ("How many orders came in? Write it to sales.md.", {Effect.READ, Effect.WRITE}),
+    ],
+)
+def test_what_is_written_down_leaves_the_rest_of_the_sentence_as_it_is(words: str, effects: set[Effect]) -> None:
+    # seen to fail: without `_REACHES` in orders.py, and with what `it` stands for counted as an order in implied.py
+    assert {grant.effect for grant in read(words, ()).grants} == effects
+
+
 def test_no_more_than_is_a_bound_and_not_a_refusal() -> None:
     assert read("Pay no more than 50 to Zoe.", ()).refused == ()
