@@ -20,7 +20,7 @@ from navicert.core.fields import leaves, role_values
 from navicert.intent.effects import infer
 from navicert.intent.index import Index
 from navicert.intent.judging import judge
-from navicert.intent.matching import GRAVE, plain, trust_of
+from navicert.intent.matching import GRAVE, plain
 from navicert.intent.passages import passages
 from navicert.intent.request import read
 from navicert.intent.values import Finding, Passage, Source, Trust
@@ -61,7 +61,7 @@ def profile_of(tool: Tool) -> ToolProfile:
     """Return what a tool seems to do."""
     full = f"{SERVER}.{tool.name}"
     profile = infer(full, tool.description, tool.schema).profile
-    return msgspec.structs.replace(profile, trust=trust_of(profile).value, inferred=True)
+    return msgspec.structs.replace(profile, inferred=True)
 
 
 class _Judged:
@@ -107,7 +107,8 @@ class _Judged:
     def _learn(self, action: Action, profile: ToolProfile, parameters: Mapping[str, Any], output: str) -> None:
         given = dict(parameters)
         roles = [item for role in ("destination", "resource") for item in role_values(profile, role, given)]
-        about = [item[:200] for item in (*roles, *leaves(given)) if isinstance(item, str) and item]
+        put_in = roles if roles and profile.effect is Effect.READ else (*roles, *leaves(given))
+        about = [item[:200] for item in put_in if isinstance(item, str) and item]
         source = Source(
             action_id=action.action_id,
             tool=action.name,

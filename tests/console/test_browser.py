@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from console.site import Site, of_the_log
 from desk import SECRET
@@ -257,9 +258,9 @@ def test_no_text_pushes_what_decides_out_of_the_first_screen(site, tab):
 def test_many_parameters_are_folded_and_what_does_not_fit_is_said_not_to_be_there(site, tab):
     handle = site.asks("email.send", to=[f"p{n}@partner.example" for n in range(500)], body="hello")
     page = tab(handle)
-    assert page.locator("#what .value").filter(visible=True).count() == 24 + 2
+    expect(page.locator("#what .value").filter(visible=True)).to_have_count(24 + 2)
     page.get_by_text("376 more", exact=True).click()
-    assert page.locator("#what .value").filter(visible=True).count() == 400 + 2
+    expect(page.locator("#what .value").filter(visible=True)).to_have_count(400 + 2)
     assert "100 more do not fit here" in page.locator("#what").inner_text()
 
 

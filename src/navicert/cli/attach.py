@@ -165,7 +165,7 @@ def show(out: Terminal, name: str, looked: Looked) -> None:
             out.text(f"{what}: {', '.join(map(inert, names))}")
     for each in looked.unusable:
         out.say(f"{out.mark('warning')} `{inert(each)}` is left out: its name cannot stand in a rule")
-    out.text("What a tool does is taken from what it says of itself; correct it under `tools:` in the policy, whose word stands.")
+    out.text("What a tool does is what it says of itself; correct it under `tools:` in the policy, whose word stands.")
     out.say()
 
 

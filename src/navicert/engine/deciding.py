@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from navicert.core.canonical import decode_parameters
 from navicert.core.denial import contract, profile_to_paste
@@ -20,8 +20,8 @@ from navicert.core.lifecycle import State, Step
 from navicert.core.shared import session_key
 from navicert.engine.completing import not_started, stage_completion
 from navicert.engine.drive import Ask, Call, Machine
-from navicert.engine.judging import Case, Judged, Need, Twin, forced, stage
-from navicert.engine.measuring import identify, measure
+from navicert.engine.judging import Case, Judged, Need, Twin, basis_of, forced, stage
+from navicert.engine.measuring import align, identify, measure
 from navicert.engine.releasing import terms_of
 from navicert.engine.waits import current_wait, still
 from navicert.engine.workings import RETRIES, Live, Steps, Terms, Workings, replace, safe
@@ -113,10 +113,14 @@ def _queue(
         case = yield from fetch(works, step, case, context)
 
 
+_ALIGNED: Final = 64
+
+
 def case_of(
     works: Workings, action: Action, context: SessionContext, identity: ActionIdentity, refused: Decision | None
 ) -> Machine[Case]:
     """Return what is to be judged, measured."""
+    basis = yield from _basis(works, context)
     known = Signals() if refused is not None else (yield from measure(works, action, context, identity))
     return Case(
         action=action,
@@ -124,6 +128,7 @@ def case_of(
         identity=identity,
         forced=refused,
         measured={action.parameters: known},
+        basis={action.parameters: basis},
         files={},
     )
 
@@ -131,13 +136,36 @@ def case_of(
 def fetch(works: Workings, need: Need, case: Case, context: SessionContext) -> Machine[Case]:
     """Fetch what is needed, and return the case with it."""
     if need.measure is not None:
+        basis = yield from _basis(works, context)
         measured = yield from measure(works, need.measure, context, case.identity)
-        return replace(case, measured={**case.measured, need.measure.parameters: measured})
+        key = need.measure.parameters
+        return replace(case, measured={**case.measured, key: measured}, basis={**case.basis, key: basis})
+    if need.align is not None:
+        if case.aligned >= _ALIGNED:
+            raise Unavailable("the session is changed by others all the time; try again")
+        key, place = need.align.parameters, session_key(case.session_id)
+        rows = yield from works.fetch((place,))
+        context = rows[place][0] or context
+        basis = yield from _basis(works, context)
+        signals = yield from align(works, need.align, context, case.measured[key])
+        return replace(
+            case,
+            measured={**case.measured, key: signals},
+            basis={**case.basis, key: basis},
+            aligned=case.aligned + 1,
+        )
     if need.files is not None:
         files = yield from digest_files(works, need.files)
         return replace(case, files={**case.files, need.files.parameters: files})
     yield from works.load(need.keys)
     return case
+
+
+def _basis(works: Workings, context: SessionContext) -> Machine[Any]:
+    """Return what an intent judged from now on rests on at least."""
+    while (above := works.ancestors(context)) is None:
+        yield from works.load(works.lineage(context))
+    return basis_of((context, *above))
 
 
 def digest_files(works: Workings, action: Action) -> Machine[dict[str, str]]:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from navicert.core.accumulate import OPEN, WAITING, accumulate
@@ -52,10 +53,14 @@ _ASKING: Final = frozenset({Verdict.STEP_UP, Verdict.DEFER})
 
 
 class Need(Value, frozen=True, kw_only=True):
-    """What has to be fetched before the action can be judged: rows, measurements of it, or its files' digests."""
+    """What has to be fetched before the action can be judged: rows, measurements of it, or its files' digests.
+
+    align: its intent is to be judged anew, on the session as it is by now.
+    """
 
     keys: tuple[str, ...] = ()
     measure: Action | None = None
+    align: Action | None = None
     files: Action | None = None
 
 
@@ -66,9 +71,9 @@ class Twin(Value, frozen=True, kw_only=True):
 
 
 class Case(Value, frozen=True, kw_only=True):
-    """What is judged. measured, files: by parameters. facts, answered: of an action that waited. start: where to begin.
+    """What is judged. measured, basis, files: by parameters. facts, answered: of an action that waited.
 
-    not_before: no clock that was set back makes it earlier than this.
+    start: where to begin. not_before: no clock that was set back makes it earlier than this.
     """
 
     action: Action
@@ -76,6 +81,9 @@ class Case(Value, frozen=True, kw_only=True):
     identity: ActionIdentity
     forced: Decision | None = None
     measured: dict[bytes, Signals]
+    basis: dict[bytes, Any] = {}
+    aligned: int = 0
+    """So often its intent was judged anew, since the session had changed."""
     files: dict[bytes, dict[str, str]]
     facts: tuple[Fact, ...] = ()
     answered: tuple[str, ...] = ()
@@ -126,6 +134,13 @@ def forced(code: str, reason: str) -> Decision:
     return Decision(verdict=Verdict.DENY, reason_code=code, reason=reason)
 
 
+def basis_of(line: Sequence[SessionContext]) -> Any:
+    """Return what of the sessions an intent is judged on: what was said, what was read, what was reached."""
+    return tuple(
+        (item.session_id, item.said, item.walked.reached, len(item.walked.seen), item.walked.seen[-1:]) for item in line
+    )
+
+
 def assess(works: Workings, case: Case) -> Assessed | Need:
     """Judge the action, round by round, until what it is modified to comes to rest. Under the turn."""
     place = session_key(case.session_id)
@@ -151,6 +166,8 @@ def assess(works: Workings, case: Case) -> Assessed | Need:
         signals = case.measured.get(current.parameters)
         if signals is None:
             return Need(measure=current)
+        if case.forced is None and case.basis.get(current.parameters) != basis_of((context, *above)):
+            return Need(align=current)  # what was said, read or reached meanwhile counts
         concerned = replace(
             concerned, subjects=(*concerned.subjects, *(session_key(parent.session_id) for parent in above))
         )

@@ -69,9 +69,15 @@ def measure(works: Workings, action: Action, context: SessionContext, identity: 
     In place of what the session claims, detectors see who was verified; never the token.
     """
     found = yield from _detected(works, action, context, identity, (yield from _directives(works, context)))
+    return (yield from align(works, action, context, found))
+
+
+def align(works: Workings, action: Action, context: SessionContext, found: Signals) -> Machine[Signals]:
+    """Return signals with the intent as it is judged on this context; what detectors say of intents is left out."""
     known, unknown = yield from aligned(works, action, context)
-    others = {name: value for name, value in found.values.items() if not name.startswith(SPACE)}
-    return replace(found, values=others | known, unknown=found.unknown | unknown)
+    values = {name: value for name, value in found.values.items() if not name.startswith(SPACE)}
+    others = {name: why for name, why in found.unknown.items() if not name.startswith(SPACE)}
+    return replace(found, values=values | known, unknown=others | unknown)
 
 
 def _directives(works: Workings, context: SessionContext) -> Machine[tuple[str, ...]]:

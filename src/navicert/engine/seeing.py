@@ -34,7 +34,7 @@ from navicert.intent.index import Seen as Held
 from navicert.intent.passages import passages
 from navicert.intent.request import read
 from navicert.intent.values import Asked, Form, Passage, Source, Trust
-from navicert.model.action import ToolProfile
+from navicert.model.action import Effect, ToolProfile
 from navicert.model.context import Reference, SessionContext
 from navicert.model.decision import Permit
 from navicert.model.errors import IntegrityError
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from navicert.engine.workings import Live, Workings
 
 KEPT: Final = 65_536
-"""So many bytes of one result are kept: instructions first, up to half of it, then what stands in front."""
+"""So many bytes of one result are kept: what poses as the user, then instructions up to half of it, then the rest."""
 SESSIONS: Final = 128
 PARTS: Final = 65_536
 """So many characters of the parts of one running action."""
@@ -195,11 +195,16 @@ def _source(live: Live) -> Source:
 
 
 def _about(permit: Permit, profile: ToolProfile | None) -> tuple[str, ...]:
-    """Return what was read: addresses, paths, queries, as the action had them."""
+    """Return what was read: addresses, paths, queries, as the action had them; of other actions, all that was put in.
+
+    Of a read, what names nothing does not count: words of the request could be put there to lead to anything.
+    """
     parameters = decode_parameters(permit.parameters)
     roles = ("destination", "resource") if profile is not None else ()
     named = [item for role in roles for item in role_values(profile, role, parameters)] if profile else []
-    texts = [item[:_LONGEST] for item in (*named, *leaves(parameters)) if isinstance(item, str) and item]
+    reads = profile is not None and profile.effect is Effect.READ
+    given = named if named and reads else (*named, *leaves(parameters))
+    texts = [item[:_LONGEST] for item in given if isinstance(item, str) and item]
     return tuple(dict.fromkeys(texts))[:_ABOUT]
 
 
@@ -219,7 +224,8 @@ def _cut(found: Sequence[Passage]) -> tuple[Passage, ...]:
         return tuple(found)
     kept: set[int] = set()
     room = KEPT
-    for least, wanted in ((KEPT // 2, _ORDERS), (0, frozenset(Form) - _ORDERS), (0, _ORDERS)):
+    posing = frozenset({Form.IMITATION})
+    for least, wanted in ((0, posing), (KEPT // 2, _ORDERS), (0, frozenset(Form) - _ORDERS), (0, _ORDERS)):
         for number, item in enumerate(found):
             if number not in kept and item.form in wanted and room - sizes[number] >= least:
                 kept.add(number)

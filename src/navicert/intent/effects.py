@@ -31,6 +31,9 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
+from navicert.intent.matching import trust_of
 from navicert.intent.roles import Parameter, address, assign, free_text, parameters, people, reached, words_of
 from navicert.intent.verbs import NAMED, PHRASES, effects_of, is_light, lemma, words
 from navicert.model.action import Effect, ToolProfile
@@ -122,7 +125,9 @@ def infer(tool: str, description: object = "", schema: object = None, annotation
         every = tuple(item.path for item in params if item.textual)
         lack = "not all of its parameters can be read" if sure else "nothing says what it does"
         why = (f"{lack}: execute, with every text a destination",)
-        return Inferred(profile=ToolProfile(tool=tool, effect=Effect.EXECUTE, destination=every), why=why, sure=False)
+        return Inferred(
+            profile=_trusted(ToolProfile(tool=tool, effect=Effect.EXECUTE, destination=every)), why=why, sure=False
+        )
     for found, reason in _given_away(effect, params, f"{' '.join(own)} {description}", verb, objects):
         if DANGER[found] > DANGER[effect]:
             effect, why = found, (*why, f"{reason}: {found}")
@@ -133,7 +138,12 @@ def infer(tool: str, description: object = "", schema: object = None, annotation
     memory = effect is Effect.READ and (verb in _RECALLS or "memory" in map(lemma, (*server, *own)))
     if memory:
         why = (*why, "it gives back what the agent had remembered: memory")
-    return Inferred(profile=ToolProfile(tool=tool, effect=effect, memory=memory, **roles._asdict()), why=why, sure=True)
+    profile = _trusted(ToolProfile(tool=tool, effect=effect, memory=memory, **roles._asdict()))
+    return Inferred(profile=profile, why=why, sure=True)
+
+
+def _trusted(profile: ToolProfile) -> ToolProfile:
+    return replace(profile, trust=trust_of(profile).value)
 
 
 def _split(tool: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -153,6 +153,9 @@ def _strange(case: Case, value: Any) -> Judgement | None:
     It is visited if the request leads to who names it.
     """
     origin = origin_of(case, value)
+    where = site(origin.target)
+    if origin.weight is Weight.UNSEEN and where is not None and not same_site(case.asked, origin.target):
+        origin = origin_of(case, where[0])._replace(target=origin.target)  # put together: who names the host?
     found = origin.sighting
     if origin.weight is not Weight.ORDERED or found is None or origin.delegation is not None:
         return None
@@ -200,6 +203,8 @@ def _granted(case: Case, grant: Grant, targets: list[Origin], worst: Origin | No
             return _ordered(case, worst, posing=True) or judgement(
                 Finding.UNSURE, f"{said}, {beyond}", worst, grant, "yes"
             )
+        if worst is not None and case.profile.effect is Effect.PAY and _said_by_anybody(worst):
+            return judgement(Finding.UNSURE, f"{said}, but {place(case, worst)}", worst, grant, "yes")
         came = f", and {place(case, worst)}" if worst is not None else ""
         return judgement(Finding.ASKED, said + came, worst, grant, "yes")
     if worst.delegation is not None:
@@ -212,6 +217,17 @@ def _granted(case: Case, grant: Grant, targets: list[Origin], worst: Origin | No
         why = f"{said}, but {place(case, worst)}"
         return judgement(Finding.UNSEEN, why, worst, grant, "yes")
     return judgement(Finding.UNSURE, f"{said}, but {place(case, worst)}", worst, grant, "yes")
+
+
+def _said_by_anybody(origin: Origin) -> bool:
+    """Tell whether only the words of a place that anybody can have filled lead to a target: money needs more."""
+    found = origin.sighting
+    return (
+        origin.weight is Weight.LED
+        and origin.delegation is None
+        and found is not None
+        and found.source.trust is Trust.PUBLIC
+    )
 
 
 def _another(case: Case, grant: Grant, origin: Origin) -> bool:
@@ -235,10 +251,13 @@ def _beyond(case: Case, grant: Grant, targets: list[Origin]) -> str | None:
     if grant.many or len(grant.targets) > 1 or case.profile.effect in {Effect.WRITE, Effect.EXECUTE}:
         return None
     before = case.reached.get(case.profile.effect.value, ())
-    if targets:  # what was filled in at a site is another thing than a message
-        before = tuple(item for item in before if shape(item) == shape(targets[0].target))
-    if before and any(item.weight is not Weight.USER and item.target not in before for item in targets):
+    spent = {shape(item) for item in before}  # what was filled in at a site is another thing than a message
+    if any(
+        item.weight is not Weight.USER and item.target not in before and shape(item.target) in spent for item in targets
+    ):
         return "and that was done for another target already"
+    if case.profile.effect is Effect.PAY and targets and all(item.target in before for item in targets):
+        return "and that was paid already"
     return None
 
 

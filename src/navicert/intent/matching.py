@@ -25,7 +25,7 @@ _KINDS: Final = (
     "event meeting appointment calendar lunch dinner call invite invitation reservation booking trip participant",
     (
         "payment transaction transfer money bill invoice rent fee balance account iban subscription refund order amount"
-        " purchase price cart checkout debit fund salary"
+        " purchase price checkout debit fund salary"
     ),
     "page webpage website site web link url blog article post forum homework form",
     "user colleague person member participant collaborator people contact customer team workspace employee client",
@@ -35,7 +35,7 @@ _KINDS: Final = (
     "restaurant table dinner lunch meal reservation booking",
     "car rental vehicle taxi reservation booking",
     "flight plane ticket seat airline train reservation booking passenger baggage",
-    "product item article goods wishlist review",
+    "product item article goods wishlist cart review",
     "information info profile address detail data record setting preference",
 )
 _KIND: Final[dict[str, frozenset[int]]] = {}
@@ -60,6 +60,8 @@ _COUNTED: Final = (
     "|customer|account|page|version"
 )
 """Nouns behind which a short number is a name."""
+_HEAD: Final = 2
+"""So many nouns of a phrase say what it is about; those behind them say when, where, and for what."""
 _SERVES: Final[dict[Effect, frozenset[Effect]]] = {
     Effect.WRITE: frozenset({Effect.WRITE, Effect.SEND, Effect.PAY, Effect.GRANT, Effect.EXECUTE}),
     Effect.SEND: frozenset({Effect.SEND, Effect.GRANT}),
@@ -69,6 +71,7 @@ _SERVES: Final[dict[Effect, frozenset[Effect]]] = {
     Effect.EXECUTE: frozenset({Effect.EXECUTE, Effect.WRITE}),
     Effect.CREDENTIALS: frozenset({Effect.CREDENTIALS}),
 }
+_SENDER: Final = words("sender from author creator owner by")
 _TOKEN: Final = re.compile(r"[^\W_]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SITE: Final = re.compile(r"^(?:[a-z][a-z0-9+.-]*://)?(?:www\.)?([^/?#\s]+\.[^/?#\s]+|localhost(?::\d+)?)(.*)$")
@@ -208,7 +211,7 @@ def asks(asked: Asked, profile: ToolProfile, targets: Sequence[str]) -> Grant | 
     for grant in asked.grants:
         if not _serves(grant, effect, about):
             continue
-        named = kinds(grant.objects)
+        named = kinds(grant.objects[:_HEAD])
         if any(item in grant.targets and (shape(item) != "name" or grant.effect is effect) for item in targets):
             found.append((3, grant))  # the target itself was written out
             continue
@@ -262,16 +265,23 @@ def delegates(asked: Asked, source: Source, record: Iterable[Passage]) -> Delega
     """Return the delegation that lets this source say what to do. record: what stands beside what it says."""
     if not asked.delegations:
         return None
-    typed = [item.text for item in record if item.form in {Form.ISSUED, Form.FIELD}]
+    record = [item for item in record if item.form in {Form.ISSUED, Form.FIELD}]
     words = tool_words(source.tool.replace(".", " "))
     for item in asked.delegations:
         if item.names:
-            known = [*source.about, *typed]
-            if any(_same_name(name, text) for name in item.names for text in known):
+            if any(_same_name(name, text) for name in item.names for text in source.about):
+                return item
+            if any(_known_by(name, record) for name in item.names):
                 return item
         elif not item.kinds or kinds(item.kinds) & kinds(words) or set(item.kinds) & (words | _spelt(source)):
             return item
     return None
+
+
+def _known_by(name: str, record: Sequence[Passage]) -> bool:
+    """Tell whether a record is known by a name: a person's by who sent it, if that is said; a title's by any field."""
+    senders = [item for item in record if _SENDER & set(_TOKEN.findall(item.path.rpartition(".")[2].lower()))]
+    return any(_same_name(name, item.text) for item in (senders if senders and " " not in name else record))
 
 
 def _spelt(source: Source) -> frozenset[str]:

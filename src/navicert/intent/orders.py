@@ -73,7 +73,7 @@ _PARTED: Final = frozenset({"up", "off", "out", "back", "down", "know", "in"})
 _CANNOT: Final = frozenset({"cannot", "can't", "won't", "will", "can", "would", "wouldn't", "doesn't", "does"})
 _ADVERB: Final = 4
 """A longer word in `-ly` is an adverb; "fly" is none."""
-_REACHES: Final = say.words("text message email mail write call")
+_REACHES: Final = frozenset({"text", "message", "email", "mail", "write", "call"})
 """What follows these is for somebody else only behind `to`: "write it to a.md and send it" is all the agent's."""
 _NOTHING: Final = frozenset({"nothing", "no", "none", "nobody"})
 

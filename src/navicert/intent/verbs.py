@@ -33,7 +33,8 @@ _SPOKEN: Final[dict[Effect, str]] = {
         " truncate kill terminate ban unpublish"
     ),
     Effect.SEND: (
-        "send email mail reply respond answer forward message text notify tell inform contact post publish share tweet"
+        "send ship dispatch email mail reply respond answer forward message text notify tell inform contact post"
+        " publish share tweet"
         " comment announce submit invite transmit broadcast write call dm ping greet thank push release remind alert"
         " repost retweet fax deliver"
     ),
