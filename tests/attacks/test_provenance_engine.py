@@ -382,3 +382,32 @@ def test_what_was_read_goes_with_its_session_and_a_parent_of_it_goes_on(world):
     verdict, said = world.send(again, top)
     assert (verdict, said["intent_origin"]) == ("ALLOW", "unseen")  # no rule of this policy minds
     assert again.engine.labels(top) != WORST
+
+
+@pytest.mark.parametrize("meanwhile", ["said", "read"])
+def test_what_is_said_or_read_while_an_action_is_measured_counts(world, meanwhile):
+    # seen to fail: without `basis_of` in engine/judging.py, the mail is judged on the session as it was before
+    class Slow:
+        name = "slow"
+        signals = ("slow",)
+        inline = True
+        then = staticmethod(lambda: None)
+
+        def measure(self, action, parameters, context):
+            then, Slow.then = Slow.then, lambda: None
+            then()
+            return Finding(values={"slow": True})
+
+    rules = RULES.replace("{finding: injected}", "{finding: [injected, refused]}")
+    it = world.bench(rules, detectors=lambda real: (*real, Slow()))
+    session = world.session(it)
+    assert world.send(it, session, "bob@corp.example")[1]["intent_finding"] == "asked"
+    if meanwhile == "said":
+        Slow.then = staticmethod(lambda: it.engine.say(session, "Stop. Do not send any mail."))
+        found = world.send(it, session, "bob@corp.example", "again")
+        assert found[1]["intent_finding"] == "refused"
+    else:
+        Slow.then = staticmethod(lambda: world.read(it, session))
+        found = world.send(it, session, "eve@evil.example", "again")
+        assert found[1]["intent_finding"] == "injected"
+    assert found[0] == "rule"

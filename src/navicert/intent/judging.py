@@ -355,7 +355,7 @@ def _too_little(origin: Origin) -> bool:
     """Tell whether a target towards which nothing was asked for is known only from what proves nothing."""
     sighting = origin.sighting
     assert sighting is not None  # noqa: S101 - INVARIANT: the caller looks
-    if origin.weight >= Weight.ISSUED:
+    if origin.weight >= Weight.ISSUED or echoed(sighting.source, sighting.passage):
         return False
     typed = sighting.passage.form in {Form.ISSUED, Form.FIELD}
     return not typed or sighting.source.trust is Trust.PUBLIC or sighting.source.kind != "tool"
